@@ -1,0 +1,5 @@
+//! The pure state machine.
+
+mod interface;
+
+pub use interface::*;
