@@ -1,1 +1,54 @@
-fn main() {}
+//! Build and test automation: `cargo xtask test` runs all that must hold before a change lands.
+
+mod documents;
+mod layers;
+mod steps;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Build and test automation for dasklet.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run all checks and tests: format, clippy, licences, unit, property, simulation and
+    /// integration tests, rustdoc, and the commands of the documents.
+    ///
+    /// Example: cargo xtask test
+    Test(TestArguments),
+    /// Run only the commands in the documents (README.md and docs/).
+    Docs,
+}
+
+#[derive(clap::Args)]
+struct TestArguments {
+    /// Run the long forms too: ten times the simulation seeds, and repetitions of the elastic
+    /// runs.
+    #[arg(long)]
+    full: bool,
+    /// Run only the steps whose name contains this text. May be repeated.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Test(arguments) => steps::test(arguments.full, &arguments.only),
+        Command::Docs => documents::run_commands(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
