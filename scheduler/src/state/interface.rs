@@ -410,3 +410,16 @@ pub struct JobSummary {
     /// How far it is.
     pub progress: JobProgress,
 }
+
+/// What a client names of its own: members of one description, or several described tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalRange {
+    /// The session's number of the (first) description.
+    pub local: u64,
+    /// First member.
+    pub start: u32,
+    /// Before this member; 0: all from `start` on.
+    pub end: u32,
+    /// More than 1: the described tasks `local..local + count`.
+    pub count: u64,
+}
