@@ -1,0 +1,1 @@
+//! Replays a trace of demand against a policy.
