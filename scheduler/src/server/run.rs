@@ -150,7 +150,11 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
     let http_address = http_listener.local_addr().map_err(ServeError::Setup)?;
     announce(&options, address, http_address)?;
 
-    let shell = Arc::new(Shell::new(options.clone(), config(&options)));
+    let shell = Arc::new(Shell::new(
+        options.clone(),
+        config(&options),
+        (format!("tcp://{}:{}", shown_host(address), address.port()), http_address.port()),
+    ));
     let mut tasks = JoinSet::new();
     let (connections, incoming) = mpsc::channel(64);
     let stop = shell.stop.clone();
@@ -255,21 +259,22 @@ async fn listen(host: &str, port: u16, flag: &'static str) -> Result<TcpListener
     })
 }
 
+/// A host that this machine can connect to.
+fn shown_host(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() }
+}
+
 /// Tells where the scheduler listens, on the terminal and in the port file.
 fn announce(
     options: &Options,
     address: SocketAddr,
     http_address: SocketAddr,
 ) -> Result<(), ServeError> {
-    let host = if address.ip().is_unspecified() {
-        "127.0.0.1".to_owned()
-    } else {
-        address.ip().to_string()
-    };
+    let host = shown_host(address);
     let (port, http_port) = (address.port(), http_address.port());
     let line = serde_json::json!({
         "scheduler": format!("tcp://{host}:{port}"),
-        "http": format!("http://{host}:{http_port}"),
+        "dashboard": format!("http://{host}:{http_port}"),
         "port": port,
         "httpPort": http_port,
         "pid": std::process::id(),

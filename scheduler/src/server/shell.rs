@@ -39,6 +39,8 @@ pub(super) struct Core {
     pub sessions: SessionTable,
     /// What only the shells can measure.
     pub metrics: Metrics,
+    /// Where clients connect (`tcp://host:port`), and the port of HTTP.
+    pub addresses: (String, u16),
     /// Outputs up to this many bytes travel inside messages.
     pub inline_limit: u32,
     actions: Vec<Action>,
@@ -47,8 +49,9 @@ pub(super) struct Core {
 }
 
 impl Shell {
-    pub fn new(options: Options, config: Config) -> Self {
+    pub fn new(options: Options, config: Config, addresses: (String, u16)) -> Self {
         let core = Core {
+            addresses,
             inline_limit: config.inline_limit,
             state: State::new(config),
             workers: WorkerTable::default(),

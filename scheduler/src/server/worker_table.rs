@@ -27,8 +27,6 @@ pub(super) struct WorkerPeer {
     pub outbox: WorkerOutbox,
     /// When it was last heard.
     pub heard: Time,
-    /// Processor seconds at its last heartbeat, for people.
-    pub cpu_seconds: f64,
     /// Its host, for people.
     pub host: String,
     touched: bool,
@@ -43,16 +41,7 @@ impl WorkerPeer {
         outbox: WorkerOutbox,
         now: Time,
     ) -> Self {
-        Self {
-            name,
-            host,
-            link,
-            outbox,
-            heard: now,
-            cpu_seconds: 0.0,
-            touched: false,
-            told_to_exit: false,
-        }
+        Self { name, host, link, outbox, heard: now, touched: false, told_to_exit: false }
     }
 }
 
@@ -134,17 +123,30 @@ pub(super) fn connection_ended(core: &mut Core, now: Time, worker: WorkerId, lin
     remove(core, now, worker, cause);
 }
 
+/// Ends the connection of a worker that the state has removed already.
+pub(super) fn end(core: &mut Core, worker: WorkerId) {
+    if let Some(peer) = core.workers.remove(worker) {
+        peer.link.end();
+    }
+}
+
 /// Removes a worker from the table and the state, and ends its connection.
 pub(super) fn remove(core: &mut Core, now: Time, worker: WorkerId, cause: DeathCause) {
     if let Some(peer) = core.workers.remove(worker) {
         tracing::info!(worker = peer.name, %cause, "worker removed");
         peer.link.end();
     }
+    measure_loss(core, now, |core| core.state.remove_worker(now, worker, cause));
+}
+
+/// Starts the clock of the recovery if `event` takes runs or outputs away.
+pub(super) fn measure_loss<R>(core: &mut Core, now: Time, event: impl FnOnce(&mut Core) -> R) -> R {
     let before = lost_work(core);
-    core.state.remove_worker(now, worker, cause);
+    let outcome = event(core);
     if lost_work(core) > before {
         core.metrics.worker_died(now);
     }
+    outcome
 }
 
 /// Runs and outputs that went with workers so far.
