@@ -1,0 +1,396 @@
+//! What the session knows of each of its tasks, by local number: a dense table, so that news of
+//! a million tasks cost a store each. Somebody is looked for only where somebody waits.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    task::Waker,
+};
+
+use bytes::Bytes;
+use dasklet_protocol::v1;
+use foldhash::fast::RandomState;
+
+use super::cell::{Cell, Standing};
+use crate::{completed::Completion, error::Failure};
+
+/// A task of the session: its local number, and the member of a task array (else 0).
+pub(crate) type Member = (u64, u32);
+
+const CHUNK: usize = 1024;
+/// The local number has not been accepted yet.
+const NO_SPEC: u32 = u32::MAX;
+/// More ranges than this are merged when the session resumes; being told too much does no harm.
+const MAX_PENDING_RANGES: usize = 4096;
+
+/// Who is to be told of an end.
+pub(crate) enum Waiter {
+    /// A future that polls again.
+    Wake(Waker),
+    /// A stream of completions.
+    Complete(Arc<Completion>, usize),
+}
+
+/// How a task ended, as far as it has.
+pub(crate) enum End<'a> {
+    /// It has not.
+    Pending,
+    /// Its outputs can be read.
+    Remote {
+        /// From this worker.
+        holder: u32,
+        /// Where the member's description is known by this id.
+        spec: u32,
+    },
+    /// This is its only output.
+    Value(&'a [u8]),
+    /// Without outputs.
+    Failed(Arc<Failure>),
+    /// Its handles are gone.
+    Released,
+}
+
+struct Local {
+    spec: u32,
+    cell: Cell,
+    members: Option<Box<Members>>,
+}
+
+struct Members {
+    length: u32,
+    chunks: Vec<Option<Box<[Cell; CHUNK]>>>,
+    /// The whole description was refused.
+    refused: Option<Arc<Failure>>,
+}
+
+impl Members {
+    fn cell(&self, index: u32) -> Cell {
+        if self.refused.is_some() {
+            return Cell::failed();
+        }
+        match self.chunks.get(index as usize / CHUNK) {
+            Some(Some(chunk)) => chunk[index as usize % CHUNK],
+            Some(None) => Cell::pending(false),
+            None => Cell::released(),
+        }
+    }
+
+    fn cell_mut(&mut self, index: u32) -> Option<&mut Cell> {
+        if index >= self.length {
+            return None;
+        }
+        let chunk = self.chunks.get_mut(index as usize / CHUNK)?;
+        let cells = chunk.get_or_insert_with(|| Box::new([Cell::pending(false); CHUNK]));
+        Some(&mut cells[index as usize % CHUNK])
+    }
+}
+
+/// All tasks of a session.
+#[derive(Default)]
+pub(crate) struct Table {
+    /// Local number of the first entry: those before it are all released.
+    base: u64,
+    locals: VecDeque<Local>,
+    large: HashMap<Member, Bytes, RandomState>,
+    failures: HashMap<Member, Arc<Failure>, RandomState>,
+    waiters: HashMap<Member, Vec<Waiter>, RandomState>,
+    /// Grows with each failure, so that who waits for many sees that one of them may have failed.
+    failure_count: u64,
+    failure_watchers: Vec<Waker>,
+}
+
+impl Table {
+    /// The next local number.
+    pub(crate) fn next(&self) -> u64 {
+        self.base + self.locals.len() as u64
+    }
+
+    /// Takes the next number for a described task, or for a put value.
+    pub(crate) fn push_described(&mut self) -> u64 {
+        let local = self.next();
+        self.locals.push_back(Local { spec: NO_SPEC, cell: Cell::pending(false), members: None });
+        local
+    }
+
+    /// Takes the next number for a task array.
+    pub(crate) fn push_array(&mut self, length: u32) -> u64 {
+        let local = self.next();
+        let chunks = (0..(length as usize).div_ceil(CHUNK)).map(|_| None).collect();
+        let members = Box::new(Members { length, chunks, refused: None });
+        let cell = Cell::pending(false);
+        self.locals.push_back(Local { spec: NO_SPEC, cell, members: Some(members) });
+        local
+    }
+
+    fn local(&self, local: u64) -> Option<&Local> {
+        self.locals.get(usize::try_from(local.checked_sub(self.base)?).ok()?)
+    }
+
+    fn local_mut(&mut self, local: u64) -> Option<&mut Local> {
+        self.locals.get_mut(usize::try_from(local.checked_sub(self.base)?).ok()?)
+    }
+
+    fn cell(&self, (local, index): Member) -> Cell {
+        match self.local(local) {
+            None => Cell::released(),
+            Some(Local { members: Some(members), .. }) => members.cell(index),
+            Some(entry) => entry.cell,
+        }
+    }
+
+    fn cell_mut(&mut self, (local, index): Member) -> Option<&mut Cell> {
+        let entry = self.local_mut(local)?;
+        match &mut entry.members {
+            Some(members) => members.cell_mut(index),
+            None => Some(&mut entry.cell),
+        }
+    }
+
+    /// Notes the scheduler's ids of the numbers from `first`.
+    pub(crate) fn accepted(&mut self, first: u64, specs: &[u32]) {
+        for (local, spec) in (first..).zip(specs) {
+            if let Some(entry) = self.local_mut(local) {
+                entry.spec = *spec;
+            }
+        }
+    }
+
+    /// Notes that a task's outputs can be read.
+    pub(crate) fn done(
+        &mut self,
+        member: Member,
+        holder: u32,
+        value: Option<&[u8]>,
+        wake: &mut Vec<Waker>,
+    ) {
+        let cell = match value {
+            None => Cell::remote(holder),
+            Some(value) => Cell::inline(value).unwrap_or(Cell::large()),
+        };
+        let Some(place) = self.cell_mut(member) else { return };
+        let awaited = match place.standing() {
+            Standing::Released => return,
+            Standing::Pending { awaited } => awaited,
+            _ => false,
+        };
+        *place = cell;
+        if let (Standing::Large, Some(value)) = (cell.standing(), value) {
+            self.large.insert(member, Bytes::copy_from_slice(value));
+        }
+        if awaited {
+            self.tell(member, wake);
+        }
+    }
+
+    /// Notes that a task ended without outputs; a refused description fails as a whole.
+    pub(crate) fn failed(&mut self, member: Member, failure: Arc<Failure>, wake: &mut Vec<Waker>) {
+        self.failure_count += 1;
+        wake.append(&mut self.failure_watchers);
+        if let Some(Local { spec: NO_SPEC, members: Some(members), .. }) = self.local_mut(member.0)
+        {
+            members.refused = Some(failure);
+            members.chunks.iter_mut().for_each(|chunk| *chunk = None);
+            let awaited: Vec<Member> =
+                self.waiters.keys().filter(|(local, _)| *local == member.0).copied().collect();
+            awaited.into_iter().for_each(|member| self.tell(member, wake));
+            return;
+        }
+        let Some(place) = self.cell_mut(member) else { return };
+        if place.standing() == Standing::Released {
+            return;
+        }
+        *place = Cell::failed();
+        self.failures.insert(member, failure);
+        self.tell(member, wake);
+    }
+
+    fn tell(&mut self, member: Member, wake: &mut Vec<Waker>) {
+        for waiter in self.waiters.remove(&member).into_iter().flatten() {
+            match waiter {
+                Waiter::Wake(waker) => wake.push(waker),
+                Waiter::Complete(completion, position) => wake.extend(completion.push(position)),
+            }
+        }
+    }
+
+    /// How the task ended.
+    pub(crate) fn end<'a>(&'a self, member: Member, scratch: &'a mut Cell) -> End<'a> {
+        *scratch = self.cell(member);
+        match scratch.standing() {
+            Standing::Pending { .. } => End::Pending,
+            Standing::Released => End::Released,
+            Standing::Inline(value) => End::Value(value),
+            Standing::Large => {
+                self.large.get(&member).map_or(End::Released, |value| End::Value(value))
+            }
+            Standing::Remote { holder } => match self.local(member.0).map(|entry| entry.spec) {
+                Some(spec) if spec != NO_SPEC => End::Remote { holder, spec },
+                _ => End::Released,
+            },
+            Standing::Failed => self.failure(member).map_or(End::Released, End::Failed),
+        }
+    }
+
+    fn failure(&self, member: Member) -> Option<Arc<Failure>> {
+        self.failures
+            .get(&member)
+            .cloned()
+            .or_else(|| self.local(member.0)?.members.as_ref()?.refused.clone())
+    }
+
+    /// True until the task has ended.
+    pub(crate) fn is_pending(&self, member: Member) -> bool {
+        self.cell(member).is_pending()
+    }
+
+    /// True once the task has ended without outputs.
+    pub(crate) fn is_failed(&self, member: Member) -> bool {
+        self.cell(member).is_failed()
+    }
+
+    /// How many failures there were.
+    pub(crate) fn failure_count(&self) -> u64 {
+        self.failure_count
+    }
+
+    /// Wakes at the next failure of whatever task.
+    pub(crate) fn watch_failures(&mut self, waker: Waker) {
+        if !self.failure_watchers.iter().any(|known| known.will_wake(&waker)) {
+            self.failure_watchers.push(waker);
+        }
+    }
+
+    /// Registers for the end of a task; false if it has ended.
+    pub(crate) fn wait(&mut self, member: Member, waiter: Waiter) -> bool {
+        let Some(place) = self.cell_mut(member) else { return false };
+        if !place.is_pending() {
+            return false;
+        }
+        *place = Cell::pending(true);
+        let waiters = self.waiters.entry(member).or_default();
+        if let Waiter::Wake(new) = &waiter {
+            waiters.retain(|old| !matches!(old, Waiter::Wake(old) if old.will_wake(new)));
+        }
+        waiters.push(waiter);
+        true
+    }
+
+    /// Forgets where a task's outputs are, because `holder` does not have them; false if
+    /// something newer is known.
+    pub(crate) fn lost(&mut self, member: Member, holder: u32) -> bool {
+        match self.cell_mut(member) {
+            Some(place) if place.standing() == (Standing::Remote { holder }) => {
+                *place = Cell::pending(false);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets `count` numbers from `first`: no handle is left.
+    pub(crate) fn release(&mut self, first: u64, count: u64) {
+        for local in first..first.saturating_add(count).min(self.next()) {
+            let Some(entry) = self.local_mut(local) else { continue };
+            let was = std::mem::replace(&mut entry.cell, Cell::released());
+            if let Some(members) = entry.members.take() {
+                self.forget_members(local, &members);
+            } else {
+                self.forget((local, 0), was);
+            }
+        }
+        while self.locals.front().is_some_and(|entry| entry.cell == Cell::released()) {
+            self.locals.pop_front();
+            self.base += 1;
+        }
+    }
+
+    fn forget_members(&mut self, local: u64, members: &Members) {
+        for (start, chunk) in (0..).step_by(CHUNK).zip(&members.chunks) {
+            for (index, cell) in (start..).zip(chunk.iter().flat_map(|cells| cells.iter())) {
+                self.forget((local, index), *cell);
+            }
+        }
+    }
+
+    fn forget(&mut self, member: Member, was: Cell) {
+        match was.standing() {
+            Standing::Large => drop(self.large.remove(&member)),
+            Standing::Failed => drop(self.failures.remove(&member)),
+            Standing::Pending { awaited: true } => drop(self.waiters.remove(&member)),
+            _ => {}
+        }
+    }
+
+    /// Everything that waits, to be woken because the session has ended.
+    pub(crate) fn take_waiters(&mut self, wake: &mut Vec<Waker>) {
+        let members: Vec<Member> = self.waiters.keys().copied().collect();
+        members.into_iter().for_each(|member| self.tell(member, wake));
+        wake.append(&mut self.failure_watchers);
+    }
+
+    /// What has not ended, as ranges; a few ended ones may be among it.
+    pub(crate) fn pending_ranges(&self) -> Vec<v1::LocalRange> {
+        let mut ranges: Vec<v1::LocalRange> = Vec::new();
+        let mut array_between = false;
+        for (local, entry) in (self.base..).zip(&self.locals) {
+            if let Some(members) = &entry.members {
+                members_pending(local, members, &mut ranges);
+                array_between = true;
+            } else if entry.cell.is_pending() {
+                let crowded = ranges.len() >= MAX_PENDING_RANGES;
+                match ranges.last_mut() {
+                    Some(last)
+                        if last.end == 1
+                            && last.count > 0
+                            && (last.local + last.count == local
+                                || (crowded && !array_between)) =>
+                    {
+                        last.count = local + 1 - last.local;
+                    }
+                    _ => ranges.push(v1::LocalRange { local, start: 0, end: 1, count: 1 }),
+                }
+                array_between = false;
+            }
+        }
+        // `end` 1 told described tasks from arrays above; on the wire it is 0 for all of a task.
+        ranges.iter_mut().filter(|range| range.count > 0).for_each(|range| range.end = 0);
+        ranges
+    }
+}
+
+fn members_pending(local: u64, members: &Members, ranges: &mut Vec<v1::LocalRange>) {
+    if members.refused.is_some() {
+        return;
+    }
+    let mut run: Option<u32> = None;
+    let push = |start, end, ranges: &mut Vec<v1::LocalRange>| {
+        let crowded = ranges.len() >= MAX_PENDING_RANGES;
+        match ranges.last_mut() {
+            Some(last) if crowded && last.local == local && last.count == 0 => last.end = end,
+            _ => ranges.push(v1::LocalRange { local, start, end, count: 0 }),
+        }
+    };
+    for (chunk_start, chunk) in (0..).step_by(CHUNK).zip(&members.chunks) {
+        let Some(cells) = chunk else {
+            run.get_or_insert(chunk_start);
+            continue;
+        };
+        for (index, cell) in (chunk_start..members.length).zip(cells.iter()) {
+            match (cell.is_pending(), run) {
+                (true, None) => run = Some(index),
+                (false, Some(start)) => {
+                    push(start, index, ranges);
+                    run = None;
+                }
+                _ => {}
+            }
+        }
+    }
+    if let Some(start) = run {
+        push(start, members.length, ranges);
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
