@@ -1,0 +1,65 @@
+//! What to do about memory: pure.
+
+use crate::options::Fractions;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured {
+    /// Resident memory of the worker and its children.
+    pub resident: u64,
+    /// Outputs in memory.
+    pub managed: u64,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Steps {
+    /// Spill until only so many bytes of outputs are in memory.
+    pub spill_to: Option<u64>,
+    /// Start nothing.
+    pub pause: bool,
+    /// Kill the largest child.
+    pub kill: bool,
+}
+
+/// The ladder: spill, pause, kill. Spilling goes on until resident memory would be back at the
+/// target, so that it does not begin again at once.
+pub(crate) fn climb(limit: u64, fractions: &Fractions, measured: Measured) -> Steps {
+    let share = |fraction: f64| (limit as f64 * fraction) as u64;
+    let excess = measured.resident.saturating_sub(share(fractions.target));
+    let spill_to = if measured.managed > share(fractions.target) {
+        Some(share(fractions.target))
+    } else if measured.resident > share(fractions.spill) && measured.managed > 0 {
+        Some(measured.managed.saturating_sub(excess))
+    } else {
+        None
+    };
+    Steps {
+        spill_to,
+        pause: measured.resident > share(fractions.pause),
+        kill: measured.resident > share(fractions.kill),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rungs_of_the_ladder() {
+        let fractions = Fractions { target: 0.6, spill: 0.7, pause: 0.8, kill: 0.95 };
+        for (resident, managed, spill_to, pause, kill) in [
+            (500, 500, None, false, false),
+            (650, 610, Some(600), false, false),
+            (710, 300, Some(190), false, false),
+            (710, 50, Some(0), false, false),
+            (750, 0, None, false, false),
+            (801, 0, None, true, false),
+            (951, 0, None, true, true),
+        ] {
+            let measured = Measured { resident, managed };
+            let steps = climb(1000, &fractions, measured);
+            assert_eq!(steps, Steps { spill_to, pause, kill }, "{resident} {managed}");
+        }
+    }
+}

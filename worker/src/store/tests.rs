@@ -1,0 +1,214 @@
+use std::{fs, path::Path};
+
+use bytes::Bytes;
+use dasklet_core::{ErrorClass, SpecId, TaskId};
+use proptest::prelude::*;
+use smallvec::smallvec;
+
+use super::{
+    Origin, Scratch, Store,
+    keep::{Figures, Missing},
+};
+
+const KIB: u64 = 1024;
+
+fn store(base: &Path, target: u64) -> Store {
+    Store::new(Scratch::create(base).unwrap(), target, target * 4 / 3)
+}
+
+fn value(seed: u8, length: usize) -> Bytes {
+    Bytes::from((0..length).map(|i| (i as u8).wrapping_mul(31) ^ seed).collect::<Vec<_>>())
+}
+
+fn task(n: u32) -> TaskId {
+    TaskId::new(SpecId(n / 100), n % 100)
+}
+
+fn put(store: &Store, n: u32, length: usize) {
+    store.put(0, task(n), &Bytes::new(), smallvec![value(n as u8, length)], Origin::Own).unwrap();
+}
+
+fn files(store: &Store) -> usize {
+    fs::read_dir(store.scratch().path()).unwrap().count() - 1
+}
+
+#[test]
+fn what_is_too_much_goes_to_disk_and_comes_back_intact() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), 100 * KIB);
+    for n in 0..50 {
+        put(&store, n, 10 * KIB as usize);
+        assert!(store.figures().in_memory <= 100 * KIB);
+    }
+    assert_eq!(store.figures().on_disk, 400 * KIB);
+    assert_eq!(store.figures().spilled_total, 400 * KIB);
+    assert_eq!(files(&store), 40);
+    for n in 0..50 {
+        assert_eq!(store.load(task(n), 0).unwrap(), value(n as u8, 10 * KIB as usize));
+    }
+    assert_eq!(store.load(task(50), 0), Err(Missing));
+    store.forget(&[0]);
+    assert_eq!(store.figures(), Figures { spilled_total: 400 * KIB, ..Figures::default() });
+    assert_eq!(files(&store), 0);
+}
+
+#[test]
+fn the_least_recently_used_goes_first() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), 30 * KIB);
+    for n in 0..3 {
+        put(&store, n, 10 * KIB as usize);
+    }
+    store.load(task(0), 0).unwrap();
+    put(&store, 3, 10 * KIB as usize);
+    for (n, on_disk) in [(0, false), (1, true), (2, false), (3, false)] {
+        let found = store.find(task(n), 0).unwrap();
+        assert_eq!(matches!(found, super::Found::Disk(_)), on_disk, "task {n}");
+    }
+}
+
+#[test]
+fn copies_are_dropped_rather_than_spilled() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), 30 * KIB);
+    for n in 0..4 {
+        let outputs = smallvec![value(n as u8, 10 * KIB as usize)];
+        store.put(0, task(n), &Bytes::new(), outputs, Origin::Copy).unwrap();
+    }
+    assert_eq!(store.take_dropped(), [task(0).to_bits()]);
+    assert_eq!(store.figures().on_disk, 0);
+}
+
+#[test]
+fn outputs_of_one_task_are_kept_one_by_one() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), 15 * KIB);
+    let outputs = smallvec![value(1, 10_000), value(2, 0), value(3, 10_000)];
+    store.put(0, task(7), &Bytes::new(), outputs, Origin::Own).unwrap();
+    assert_eq!(store.outputs(task(7)), Some(3));
+    assert_eq!(store.figures().on_disk, 10_000);
+    for (output, expected) in [(0, value(1, 10_000)), (1, Bytes::new()), (2, value(3, 10_000))] {
+        assert_eq!(store.load(task(7), output).unwrap(), expected);
+    }
+    assert_eq!(store.load(task(7), 3), Err(Missing));
+}
+
+#[test]
+fn a_damaged_file_is_never_given_out() {
+    let base = tempfile::tempdir().unwrap();
+    for damage in [
+        (|bytes: &mut Vec<u8>| bytes[40] ^= 1) as fn(&mut Vec<u8>),
+        |bytes| bytes.truncate(100),
+        |bytes| bytes[5] = 9,
+    ] {
+        let store = store(base.path(), KIB);
+        put(&store, 1, 5000);
+        let path = store.scratch().path().join("0");
+        let mut bytes = fs::read(&path).unwrap();
+        damage(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(store.load(task(1), 0), Err(Missing));
+        assert_eq!(store.take_dropped(), [task(1).to_bits()]);
+        assert_eq!(store.figures().on_disk, 0);
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_clear_error_and_leaves_nothing_behind() {
+    let mount = tempfile::tempdir().unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+        .arg(mount.path())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !mounted {
+        eprintln!("skipped: this user may not mount a small file system");
+        return;
+    }
+    let store = store(mount.path(), 30 * KIB);
+    put(&store, 0, 25 * KIB as usize);
+    put(&store, 1, 25 * KIB as usize);
+    put(&store, 2, 12 * KIB as usize);
+    let outputs = smallvec![value(3, 200 * KIB as usize)];
+    let error = store.put(0, task(3), &Bytes::new(), outputs, Origin::Own).unwrap_err();
+    assert_eq!(error.class, ErrorClass::WorkerFault);
+    let folder = store.scratch().path().display().to_string();
+    for part in ["is full", folder.as_str(), "needs 12.0 KiB", "are free", "more scratch space"] {
+        assert!(error.message.contains(part), "{part}: {}", error.message);
+    }
+    assert_eq!(store.outputs(task(3)), None);
+    for (n, length) in [(0, 25), (1, 25), (2, 12)] {
+        assert_eq!(store.load(task(n), 0).unwrap(), value(n as u8, length * KIB as usize));
+    }
+    let unfinished = fs::read_dir(store.scratch().path())
+        .unwrap()
+        .filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().ends_with("tmp"))
+        .count();
+    assert_eq!(unfinished, 0);
+    drop(store);
+    std::process::Command::new("umount").arg(mount.path()).status().unwrap();
+}
+
+#[test]
+fn runs_of_an_earlier_session_leave_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), KIB);
+    store.begin_session(1);
+    put(&store, 1, 10);
+    assert_eq!(store.outputs(task(1)), None);
+}
+
+#[test]
+fn what_is_held_is_announced_and_only_what_is_of_use_kept() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), 1000 * KIB);
+    let key = Bytes::from_static(b"x");
+    for n in [1, 2, 105] {
+        store.put(0, task(n), &key, smallvec![value(1, n as usize)], Origin::Own).unwrap();
+    }
+    let (by_id, by_key) = store.held();
+    let mut held: Vec<_> = by_id.task.into_iter().zip(by_id.nbytes).collect();
+    held.sort_unstable();
+    assert_eq!(held, [1, 2, 105].map(|n| (task(n).to_bits(), u64::from(n))));
+    assert_eq!(by_key.len(), 3);
+    store.keep_only(&[task(2).to_bits()]);
+    assert_eq!([1, 2, 105].map(|n| store.outputs(task(n))), [None, Some(1), None]);
+    assert_eq!(store.figures().in_memory, 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens, accounts agree with what is there, and every output reads as it was.
+    #[test]
+    fn accounts_agree(steps in prop::collection::vec((0u8..4, 0u32..300, 0usize..6000), 1..80)) {
+        let base = tempfile::tempdir().unwrap();
+        let store = store(base.path(), 20 * KIB);
+        let mut model = std::collections::BTreeMap::new();
+        for (what, n, length) in steps {
+            match what {
+                0 | 1 => {
+                    put(&store, n, length);
+                    model.insert(n, length);
+                }
+                2 => {
+                    let (spec, start, end) = (n / 100, n % 100, n % 100 + length as u32 % 50);
+                    store.release_range(SpecId(spec), start, end);
+                    model.retain(|n, _| {
+                        n / 100 != spec || !(start..end).contains(&(n % 100))
+                    });
+                }
+                _ => {
+                    let got = store.load(task(n), 0).ok();
+                    prop_assert_eq!(got, model.get(&n).map(|length| value(n as u8, *length)));
+                }
+            }
+            let figures = store.figures();
+            let total: usize = model.values().sum();
+            prop_assert_eq!(figures.in_memory + figures.on_disk, total as u64);
+        }
+        for (n, length) in &model {
+            prop_assert_eq!(store.load(task(*n), 0).unwrap(), value(*n as u8, *length));
+        }
+    }
+}

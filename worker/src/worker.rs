@@ -1,0 +1,206 @@
+//! A worker as a whole.
+
+use std::{
+    future::Future,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU32, AtomicU64},
+    },
+    time::Duration,
+};
+
+use dasklet_core::quantity::human_bytes;
+use foldhash::HashMap;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::{
+    agenda::Agenda,
+    command::{self, Commands},
+    data, executor,
+    fetch::Fetcher,
+    memory,
+    options::Settings,
+    queue::Classes,
+    registry::Registry,
+    session::{self, Identity},
+    spec::{Parser, Spec},
+    store::{Scratch, Store},
+    zero,
+};
+pub use crate::{entry::serve as main, options::Options, zero::zero_worker};
+
+/// Why a worker ended, when nobody told it to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// An option is wrong.
+    #[error("{0}")]
+    Option(String),
+    /// An operation is registered in a way that cannot work.
+    #[error("{0}")]
+    Registry(String),
+    /// The scheduler does not want this worker.
+    #[error("the scheduler at tcp://{scheduler} refused worker '{name}': {reason}")]
+    Rejected {
+        /// Its address.
+        scheduler: String,
+        /// The worker's name.
+        name: String,
+        /// As the scheduler put it.
+        reason: String,
+    },
+    /// The scheduler could not be reached for too long.
+    #[error(
+        "cannot reach the scheduler at tcp://{scheduler} for {} s: {reason}; check that it runs and that the address is right, or raise --death-timeout",
+        waited.as_secs_f64()
+    )]
+    Unreachable {
+        /// Its address.
+        scheduler: String,
+        /// For how long.
+        waited: Duration,
+        /// What the last try said.
+        reason: String,
+    },
+    /// The worker could not get what it needs from this machine.
+    #[error("{what}: {reason}")]
+    Machine {
+        /// What it wanted to do.
+        what: String,
+        /// Why that failed.
+        reason: String,
+    },
+}
+
+/// Figures that many parts write.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub resident: AtomicU64,
+    pub paused: AtomicBool,
+    pub transferred_in: AtomicU64,
+    pub transferred_out: AtomicU64,
+}
+
+/// What all parts of a worker share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub settings: Settings,
+    pub identity: Identity,
+    pub registry: Registry,
+    pub agenda: Agenda,
+    pub store: Store,
+    pub parser: Parser,
+    pub fetcher: Fetcher,
+    pub commands: Commands,
+    pub counters: Counters,
+    /// Task arrays that the scheduler has described.
+    pub arrays: Mutex<HashMap<u32, Arc<Spec>>>,
+    /// The scheduler's present life; 0: none yet.
+    pub epoch: AtomicU64,
+    /// This worker's id in it.
+    pub id: AtomicU32,
+    /// Told to go: takes nothing new.
+    pub leaving: AtomicBool,
+}
+
+/// Locks, whatever happened to a thread that held the lock before: all that is guarded so is
+/// valid after every step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Runs a worker on the calling runtime, until the scheduler shuts it down, or `shutdown` is
+/// ready and the worker has been drained (or the time for that is over).
+///
+/// # Errors
+/// Says in a sentence why the worker could not go on.
+pub async fn run(
+    options: Options,
+    registry: Registry,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), WorkerError> {
+    if let Some(problem) = registry.problems().first() {
+        return Err(WorkerError::Registry(problem.clone()));
+    }
+    let settings = Settings::resolve(&options).map_err(WorkerError::Option)?;
+    if options.zero {
+        return zero::run(settings, shutdown).await;
+    }
+    let listener = TcpListener::bind(("0.0.0.0", settings.data_port)).await.map_err(|error| {
+        WorkerError::Machine {
+            what: format!("cannot serve outputs on --data-port {}", settings.data_port),
+            reason: error.to_string(),
+        }
+    })?;
+    let worker = Arc::new(assemble(settings, registry, &listener)?);
+    executor::start(&worker).map_err(|error| WorkerError::Machine {
+        what: format!("cannot start {} threads", worker.settings.slots),
+        reason: error.to_string(),
+    })?;
+    tracing::info!(
+        "worker '{}' offers {} slots and {}; outputs at {}",
+        worker.settings.name,
+        worker.settings.slots,
+        human_bytes(worker.settings.memory_limit),
+        worker.identity.data_address,
+    );
+    let mut parts = JoinSet::new();
+    parts.spawn(data::serve(worker.clone(), listener));
+    parts.spawn(memory::watch(worker.clone()));
+    parts.spawn(command::start_all(worker.clone()));
+    parts.spawn(session::watch_timeouts(worker.clone()));
+    let result = session::keep_up(&worker, shutdown).await;
+    worker.agenda.stop();
+    worker.commands.stop().await;
+    parts.shutdown().await;
+    result
+}
+
+fn assemble(
+    settings: Settings,
+    registry: Registry,
+    listener: &TcpListener,
+) -> Result<Worker, WorkerError> {
+    let scratch = Scratch::create(&settings.scratch).map_err(|error| WorkerError::Machine {
+        what: format!("cannot make a scratch folder in {}", settings.scratch.display()),
+        reason: error.to_string(),
+    })?;
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let host =
+        settings.data_host.clone().unwrap_or_else(|| own_address(&settings.scheduler).to_string());
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let classes = Classes::new(&settings.offer);
+    let share = |fraction: f64| (settings.memory_limit as f64 * fraction) as u64;
+    Ok(Worker {
+        identity: Identity::new(&settings, format!("{host}:{port}")),
+        agenda: Agenda::new(settings.slots, classes.offer()),
+        store: Store::new(
+            scratch,
+            share(settings.fractions.target),
+            share(settings.fractions.pause),
+        ),
+        parser: Parser::new(registry.clone(), classes),
+        registry,
+        fetcher: Fetcher::new(share(0.1).max(16 << 20)),
+        commands: Commands::default(),
+        counters: Counters::default(),
+        arrays: Mutex::default(),
+        epoch: AtomicU64::new(0),
+        id: AtomicU32::new(u32::MAX),
+        leaving: AtomicBool::new(false),
+        settings,
+    })
+}
+
+/// The address from which this machine reaches the scheduler. Nothing is sent to find out.
+fn own_address(scheduler: &str) -> IpAddr {
+    let loopback = IpAddr::from([127, 0, 0, 1]);
+    let socket = match std::net::UdpSocket::bind("0.0.0.0:0") {
+        Ok(socket) => socket,
+        Err(_) => return loopback,
+    };
+    match socket.connect(scheduler).and_then(|()| socket.local_addr()) {
+        Ok(address) => address.ip(),
+        Err(_) => loopback,
+    }
+}
