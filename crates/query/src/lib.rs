@@ -1,1 +1,38 @@
-//! .
+//! SQL on dasklet: DataFusion parses and plans a query, this crate cuts the physical plan into
+//! stages, and each (stage, partition) is one task of the scheduler.
+//!
+//! Here live tables and their files, the cutting of plans, the exchange of rows between stages
+//! (Arrow IPC), the running of one stage's partition on a worker, and the submission of a whole
+//! query through [`dasklet_client`]. DataFusion is a private detail: nobody else sees its types.
+//!
+//! Start reading at [`QuerySession::plan`] (client side) and [`worker::run_stage`] (worker side);
+//! `cut` between them decides where one stage ends and the next begins.
+
+mod broadcast;
+mod catalog;
+mod codec;
+mod csv;
+mod csv_fault;
+mod cut;
+mod error;
+mod exchange;
+mod fault;
+mod local;
+mod output;
+mod scans;
+mod segments;
+mod session;
+mod slices;
+mod staged;
+mod stores;
+mod tables;
+pub mod worker;
+
+pub use self::{
+    error::QueryError,
+    local::run_here,
+    output::{OutputFormat, QueryResult},
+    session::{QueryOptions, QuerySession},
+    staged::{InputKind, Stage, StageInput, StagedQuery},
+    tables::{ColumnTypes, Compression, TableFormat, TableOptions, TableSource, Tables},
+};

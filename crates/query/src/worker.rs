@@ -1,0 +1,212 @@
+//! Running one partition of a stage on a worker.
+
+use std::{
+    cell::RefCell,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use dasklet_core::{ErrorClass, TaskError};
+use datafusion::{
+    common::Result,
+    execution::{
+        SessionState, SessionStateBuilder, TaskContext,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::{FairSpillPool, MemoryConsumer},
+        runtime_env::RuntimeEnvBuilder,
+    },
+    physical_plan::{
+        ExecutionPlan, ExecutionPlanProperties,
+        metrics::Time,
+        repartition::{BatchPartitioner, RepartitionExec},
+    },
+};
+use futures::StreamExt;
+
+use crate::{codec, fault, session::planning_config, slices::SliceWriter, stores::Stores};
+
+/// What one input of a stage's task resolves to: the outputs of all tasks of the earlier stage, in
+/// the order of their indexes.
+pub type StageInputData = Vec<Bytes>;
+
+/// What the stages on one worker share: memory, scratch space, connections to object stores.
+/// Cloning is cheap and shares them too.
+#[derive(Debug, Clone)]
+pub struct StageRuntime {
+    state: Arc<SessionState>,
+    cancelled: Option<Arc<AtomicBool>>,
+}
+
+impl StageRuntime {
+    /// A runtime whose operators take at most `memory_limit` bytes together (absent: no limit)
+    /// and spill below `scratch`, which is made when something spills.
+    ///
+    /// # Errors
+    /// When the runtime cannot be set up.
+    pub fn new(memory_limit: Option<u64>, scratch: PathBuf) -> Result<Self, TaskError> {
+        let disk =
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch]));
+        let mut runtime = RuntimeEnvBuilder::new()
+            .with_disk_manager_builder(disk)
+            .with_object_store_registry(Arc::new(Stores::default()));
+        if let Some(bytes) = memory_limit {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
+        }
+        let runtime = runtime.build_arc().map_err(|error| {
+            TaskError::worker_fault(format!(
+                "the query engine cannot start on this worker: {}",
+                fault::sentence(&error)
+            ))
+        })?;
+        let state = SessionStateBuilder::new()
+            .with_config(planning_config(1))
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        Ok(Self { state: Arc::new(state), cancelled: None })
+    }
+
+    /// The same, for one task that stops soon after `flag` becomes true.
+    #[must_use]
+    pub fn cancelled_by(&self, flag: Arc<AtomicBool>) -> Self {
+        Self { cancelled: Some(flag), ..self.clone() }
+    }
+
+    fn check_cancelled(&self) -> Result<(), TaskError> {
+        match &self.cancelled {
+            Some(flag) if flag.load(Ordering::Relaxed) => {
+                Err(TaskError::new(ErrorClass::Cancelled, "the task was cancelled"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+thread_local! {
+    /// DataFusion's streams want a runtime for their file reads; each executor thread keeps one.
+    static TOKIO: RefCell<Option<tokio::runtime::Runtime>> = const { RefCell::new(None) };
+}
+
+/// Blocking reads that a stage may have under way beside its own thread.
+const READ_AHEAD_THREADS: usize = 4;
+
+/// Runs task `index` of a stage on the calling thread, until it is done. Returns its outputs.
+///
+/// Must not be called on a thread that drives an asynchronous runtime.
+///
+/// # Errors
+/// When the stage fails; the class says whether another try may help.
+pub fn run_stage(
+    body: &[u8],
+    index: u32,
+    inputs: Vec<StageInputData>,
+    runtime: &StageRuntime,
+) -> Result<Vec<Bytes>, TaskError> {
+    runtime.check_cancelled()?;
+    TOKIO.with_borrow_mut(|kept| {
+        let tokio = match kept {
+            Some(tokio) => tokio,
+            None => kept.insert(new_tokio()?),
+        };
+        tokio.block_on(run(body, index, inputs, runtime))
+    })
+}
+
+fn new_tokio() -> Result<tokio::runtime::Runtime, TaskError> {
+    tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(READ_AHEAD_THREADS)
+        .thread_name("stage-io")
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            TaskError::worker_fault(format!("the worker cannot start a thread's runtime: {error}"))
+        })
+}
+
+async fn run(
+    body: &[u8],
+    index: u32,
+    inputs: Vec<StageInputData>,
+    runtime: &StageRuntime,
+) -> Result<Vec<Bytes>, TaskError> {
+    let context = runtime.state.task_ctx();
+    let failed = |error| fault::task_error(&error);
+    let (body, plan) = codec::decode(body, inputs, &context).map_err(failed)?;
+    let partition = (body.first_partition + index) as usize;
+    let repartition = plan.downcast_ref::<RepartitionExec>().filter(|_| body.shuffles);
+    let (rows, mut writer) = match repartition {
+        Some(exchange) => {
+            (exchange.input(), Writer::shuffling(exchange, partition, &context).map_err(failed)?)
+        }
+        None => (&plan, Writer::whole(&plan, &context)),
+    };
+    if partition >= rows.output_partitioning().partition_count() {
+        return Err(TaskError::fatal(format!("the stage has no partition {partition}")));
+    }
+    let mut batches = rows.execute(partition, context).map_err(failed)?;
+    while let Some(batch) = batches.next().await {
+        runtime.check_cancelled()?;
+        writer.push(batch.map_err(failed)?).map_err(failed)?;
+    }
+    writer.finish().map_err(failed)
+}
+
+/// Collects a task's outputs.
+struct Writer {
+    partitioner: Option<BatchPartitioner>,
+    outputs: Vec<SliceWriter>,
+    memory: datafusion::execution::memory_pool::MemoryReservation,
+}
+
+impl Writer {
+    fn new(
+        plan: &Arc<dyn ExecutionPlan>,
+        outputs: usize,
+        partitioner: Option<BatchPartitioner>,
+        context: &TaskContext,
+    ) -> Self {
+        let memory = MemoryConsumer::new("outputs of a stage").register(context.memory_pool());
+        let outputs = (0..outputs).map(|_| SliceWriter::new(plan.schema())).collect();
+        Self { partitioner, outputs, memory }
+    }
+
+    fn whole(plan: &Arc<dyn ExecutionPlan>, context: &TaskContext) -> Self {
+        Self::new(plan, 1, None, context)
+    }
+
+    fn shuffling(
+        exchange: &RepartitionExec,
+        partition: usize,
+        context: &TaskContext,
+    ) -> Result<Self> {
+        let partitioning = exchange.partitioning().clone();
+        let into = partitioning.partition_count();
+        let from = exchange.input().output_partitioning().partition_count();
+        let partitioner = BatchPartitioner::try_new(partitioning, Time::new(), partition, from)?;
+        Ok(Self::new(exchange.input(), into, Some(partitioner), context))
+    }
+
+    fn push(&mut self, batch: arrow::array::RecordBatch) -> Result<()> {
+        let outputs = &mut self.outputs;
+        match &mut self.partitioner {
+            Some(partitioner) => {
+                partitioner.partition(batch, |to, rows| outputs[to].push(rows))?;
+            }
+            None => outputs[0].push(batch)?,
+        }
+        // Outputs cannot be spilled here, the worker's store does that: counting them makes the
+        // operators spill before the worker runs out of memory.
+        let held = self.outputs.iter().map(SliceWriter::bytes).sum::<usize>();
+        self.memory.resize(held);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<Bytes>> {
+        self.outputs.into_iter().map(SliceWriter::finish).collect()
+    }
+}
