@@ -35,6 +35,8 @@ pub struct Counters {
     pub sessions: u32,
     /// Bytes of outputs held by workers, copies counted once each.
     pub bytes_stored: u64,
+    /// Bytes of outputs held by workers, each counted once.
+    pub bytes_wanted: u64,
     /// Bytes of outputs produced, ever.
     pub bytes_produced: u64,
     /// Bytes of small values kept here for tasks that will read them.

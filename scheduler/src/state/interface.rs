@@ -168,7 +168,9 @@ pub enum Output {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// The local numbers do not follow the last accepted.
-    #[error("submission starts at number {got}, expected {expected}: submit tasks in order, without gaps")]
+    #[error(
+        "submission starts at number {got}, expected {expected}: submit tasks in order, without gaps"
+    )]
     OutOfOrder {
         /// The next number of the session.
         expected: u64,
@@ -176,7 +178,9 @@ pub enum SubmitError {
         got: u64,
     },
     /// A dependency that is not known.
-    #[error("task {task} depends on {dependency}, which is not known: submit it first, or check its key")]
+    #[error(
+        "task {task} depends on {dependency}, which is not known: submit it first, or check its key"
+    )]
     UnknownDependency {
         /// The consumer, by key or number.
         task: String,

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::{
     FastMap,
+    classes::Mean,
     members::{Cell, Members},
 };
 
@@ -57,6 +58,10 @@ pub(super) struct Array {
     pub workers: Vec<u64>,
     /// Has edges to the consumer's own index.
     pub reads_same_index: bool,
+    /// The queue has an entry for `Members::next` and what follows.
+    pub cursor_queued: bool,
+    /// Run times of its members.
+    pub mean: Mean,
 }
 
 impl Array {
@@ -96,6 +101,7 @@ pub(super) struct Spec {
     pub local: u64,
     pub job: JobId,
     pub options: u32,
+    pub queue: u32,
     pub outputs: u32,
     pub order: u32,
     pub generation: u32,

@@ -86,9 +86,8 @@ impl<'a> ManyView<'a> {
     /// The members in the order of their indexes.
     pub fn iter(&self) -> impl Iterator<Item = MemberInput<'a>> + use<'a> {
         let view = *self;
-        (0..view.members).map(move |index| {
-            view.state.member_input(TaskId::new(view.spec, index), view.output)
-        })
+        (0..view.members)
+            .map(move |index| view.state.member_input(TaskId::new(view.spec, index), view.output))
     }
 }
 
