@@ -20,7 +20,7 @@ use crate::{
 
 const DEPENDENCIES_FIELD: u32 = 3;
 /// Tasks written for each taking of the lock.
-const BATCH: usize = 512;
+const BATCH: usize = 2048;
 
 /// Opens the job at its first submission.
 pub(crate) fn open_job(session: &mut Session, job: &JobCore) -> Result<(), ClientError> {
@@ -196,6 +196,8 @@ pub(crate) async fn submit_map<A: Args>(
         batch.add(&job.core, &writer)?;
         if batch.ends.len() == BATCH {
             segments.add(batch.submit(job, op)?);
+            // On a runtime of one thread nothing goes out while this loop has it.
+            tokio::task::yield_now().await;
             room(&job.core).await?;
         }
     }

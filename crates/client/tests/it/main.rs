@@ -1,4 +1,5 @@
 //! The client against a scheduler that does what a test says, message by message.
+#![allow(clippy::unwrap_used)]
 
 mod results;
 mod scripted;
