@@ -13,7 +13,7 @@ use crate::{
     layout::{group_policies, layout},
     manifest::{Manifest, Object, OtherObject, Place},
     suggest::nearest,
-    validate::{Problem, check_autoscale, check_object},
+    validate::{Problem, check_autoscale, check_object, join},
 };
 
 const KINDS: [&str; 4] = ["DaskCluster", "DaskWorkerGroup", "DaskAutoscaler", "DaskJob"];
@@ -174,11 +174,13 @@ fn explain(error: &serde_yaml::Error, place: &Place) -> Diagnostic {
         Some((path, rest)) if is_path(path) => (path, rest),
         _ => ("", told),
     };
+    // The reader gives the path of what the unknown field stands in.
+    let unknown = told.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
     Diagnostic {
         severity: Severity::Error,
         file: place.file.to_string(),
         line,
-        path: path.to_owned(),
+        path: join(path, unknown.unwrap_or_default()),
         message: reword(told),
     }
 }
