@@ -16,9 +16,12 @@ pub enum QueryError {
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// A part of the query failed while it ran.
+    /// A part of the query failed while it ran here.
     #[error("{0}")]
     Run(#[from] TaskError),
+    /// A part of the query failed on the cluster, or the cluster is lost.
+    #[error(transparent)]
+    Client(#[from] dasklet_client::ClientError),
     /// The result could not be written.
     #[error("{0}")]
     Output(String),

@@ -25,6 +25,7 @@ mod session;
 mod slices;
 mod staged;
 mod stores;
+mod submit;
 mod tables;
 pub mod worker;
 
@@ -34,5 +35,6 @@ pub use self::{
     output::{OutputFormat, QueryResult},
     session::{QueryOptions, QuerySession},
     staged::{InputKind, Stage, StageInput, StagedQuery},
+    submit::run,
     tables::{ColumnTypes, Compression, TableFormat, TableOptions, TableSource, Tables},
 };

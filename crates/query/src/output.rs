@@ -152,7 +152,9 @@ impl QueryResult {
     }
 
     fn write_json(&self, to: &mut impl Write) -> Result<(), String> {
-        let mut writer = arrow::json::LineDelimitedWriter::new(BufWriter::new(to));
+        let mut writer = arrow::json::WriterBuilder::new()
+            .with_explicit_nulls(true)
+            .build::<_, arrow::json::writer::LineDelimited>(BufWriter::new(to));
         for batch in &self.batches {
             writer.write(batch).map_err(|error| error.to_string())?;
         }

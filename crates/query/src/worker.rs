@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -17,7 +17,7 @@ use datafusion::{
         SessionState, SessionStateBuilder, TaskContext,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{FairSpillPool, MemoryConsumer},
-        runtime_env::RuntimeEnvBuilder,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     physical_plan::{
         ExecutionPlan, ExecutionPlanProperties,
@@ -33,11 +33,25 @@ use crate::{codec, fault, session::planning_config, slices::SliceWriter, stores:
 /// the order of their indexes.
 pub type StageInputData = Vec<Bytes>;
 
-/// What the stages on one worker share: memory, scratch space, connections to object stores.
-/// Cloning is cheap and shares them too.
+/// The functions that plans may use, and the connections to object stores: the same for all
+/// stages of a process.
+struct Shared {
+    state: SessionState,
+    stores: Arc<Stores>,
+}
+
+static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
+    state: SessionStateBuilder::new()
+        .with_config(planning_config(1))
+        .with_default_features()
+        .build(),
+    stores: Arc::new(Stores::default()),
+});
+
+/// Memory and scratch space for stages. Cheap to make; stages that run with one share its memory.
 #[derive(Debug, Clone)]
 pub struct StageRuntime {
-    state: Arc<SessionState>,
+    runtime: Arc<RuntimeEnv>,
     cancelled: Option<Arc<AtomicBool>>,
 }
 
@@ -50,9 +64,10 @@ impl StageRuntime {
     pub fn new(memory_limit: Option<u64>, scratch: PathBuf) -> Result<Self, TaskError> {
         let disk =
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch]));
+        let stores = Arc::clone(&SHARED.stores);
         let mut runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(disk)
-            .with_object_store_registry(Arc::new(Stores::default()));
+            .with_object_store_registry(stores);
         if let Some(bytes) = memory_limit {
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
@@ -63,12 +78,11 @@ impl StageRuntime {
                 fault::sentence(&error)
             ))
         })?;
-        let state = SessionStateBuilder::new()
-            .with_config(planning_config(1))
-            .with_runtime_env(runtime)
-            .with_default_features()
-            .build();
-        Ok(Self { state: Arc::new(state), cancelled: None })
+        Ok(Self { runtime, cancelled: None })
+    }
+
+    fn context(&self) -> Arc<TaskContext> {
+        Arc::new(TaskContext::from(&SHARED.state).with_runtime(Arc::clone(&self.runtime)))
     }
 
     /// The same, for one task that stops soon after `flag` becomes true.
@@ -134,7 +148,7 @@ async fn run(
     inputs: Vec<StageInputData>,
     runtime: &StageRuntime,
 ) -> Result<Vec<Bytes>, TaskError> {
-    let context = runtime.state.task_ctx();
+    let context = runtime.context();
     let failed = |error| fault::task_error(&error);
     let (body, plan) = codec::decode(body, inputs, &context).map_err(failed)?;
     let partition = (body.first_partition + index) as usize;
