@@ -56,19 +56,17 @@ pub struct Outcome {
     pub recheck_micros: Option<u64>,
 }
 
-/// Decides, and remembers the recommendation and the change.
+/// Decides, and remembers the recommendation and the change. A size outside the bounds is first
+/// brought to the nearer one, and goes on from there.
 #[must_use]
 pub fn decide(behavior: &Behavior, question: Question, history: &mut GroupHistory) -> Outcome {
     let Question { current, min, max, now_micros, .. } = question;
-    let outcome = if current > max {
-        Outcome { desired: max, limit: Some(Limit::Maximum), recheck_micros: None }
-    } else if current < min {
-        Outcome { desired: min, limit: Some(Limit::Minimum), recheck_micros: None }
-    } else {
-        weigh(behavior, question, history)
-    };
     let longest = longest_period(&behavior.scale_up).max(longest_period(&behavior.scale_down));
-    history.changed(current, outcome.desired, now_micros, now_micros.saturating_sub(longest));
+    let oldest = now_micros.saturating_sub(longest);
+    let base = current.min(max).max(min);
+    history.changed(current, base, now_micros, oldest);
+    let outcome = weigh(behavior, Question { current: base, ..question }, history);
+    history.changed(base, outcome.desired, now_micros, oldest);
     outcome
 }
 

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod policy;
 pub mod reason;
 pub mod retire;
+pub mod simulate;
 pub mod starts;
 
 pub use demand::GroupDemand;

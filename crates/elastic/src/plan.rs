@@ -143,7 +143,7 @@ pub fn plan_group(
         }
         if plan.withheld > 0 {
             plan.reason.push_str(&format!(
-                "; {} of them wait because starts failed {} times in a row",
+                "; {} of them wait because starts failed (round {})",
                 plan.withheld, history.failed_rounds
             ));
         }
@@ -247,7 +247,11 @@ fn scale(
         // Members that the scheduler has not counted yet may be needed as well.
         let unseen = size(census.serving.len()).saturating_sub(demand.members);
         let floor = demand.needed.saturating_add(unseen).min(supply).min(max);
-        desired = desired.max(floor);
+        if desired < floor {
+            // What is kept counts as growth, so that the period does not get it twice.
+            history.changed(desired, floor, now_micros, 0);
+            desired = floor;
+        }
     }
     Sizing {
         desired,
