@@ -1,0 +1,84 @@
+//! What can be typed, and which subcommand runs.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    commands::{explain, get, lint, roles, run, simulate, sql, submit},
+    exit::{Exit, Failure},
+    logging,
+};
+
+/// Elastic compute clusters of Rust workers, on this machine or on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dasklet",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  dasklet run -f examples/flights.yaml          start the cluster, run its jobs, stop it
+  dasklet up -f cluster.yaml                    start the cluster and stay
+  dasklet submit -f job.yaml --scheduler tcp://127.0.0.1:8786
+  dasklet sql \"SELECT count(*) FROM t\" --table t=data/*.csv
+  dasklet get workers
+
+Exit codes: 0 all went well, 1 a job failed, 2 bad input, 3 the cluster could not be started or
+reached, 130 stopped by Ctrl-C. Log level: DASKLET_LOG=error|warn|info|debug."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Up(run::Up),
+    Submit(submit::Submit),
+    Sql(sql::Sql),
+    Get(get::Get),
+    Explain(explain::Explain),
+    Lint(lint::Lint),
+    Simulate(simulate::Simulate),
+    Scheduler(roles::Scheduler),
+    Worker(roles::Worker),
+}
+
+impl Cli {
+    /// Runs the subcommand to its end.
+    pub fn run(self) -> ExitCode {
+        let outcome = match self.command {
+            Command::Scheduler(scheduler) => return roles::scheduler(scheduler),
+            Command::Worker(worker) => return roles::worker(worker),
+            Command::Lint(lint) => lint::run(&lint),
+            Command::Simulate(simulate) => simulate::run(&simulate),
+            Command::Run(run) => on_runtime(run::run(run)),
+            Command::Up(up) => on_runtime(run::up(up)),
+            Command::Submit(submit) => on_runtime(submit::run(submit)),
+            Command::Sql(sql) => on_runtime(sql::run(sql)),
+            Command::Get(get) => on_runtime(get::run(get)),
+            Command::Explain(explain) => on_runtime(explain::run(explain)),
+        };
+        match outcome {
+            Ok(()) => Exit::Success.into(),
+            Err(failure) => {
+                if !failure.message.is_empty() {
+                    eprintln!("dasklet: {}", failure.message);
+                }
+                failure.exit.into()
+            }
+        }
+    }
+}
+
+/// One thread does all: the children do the work, and the kernel ties their lives to the thread
+/// that started them.
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    logging::start(false);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::no_cluster(format!("cannot start: {error}")))?
+        .block_on(work)
+}

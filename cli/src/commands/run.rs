@@ -1,0 +1,144 @@
+//! `dasklet run` and `dasklet up`: clusters on this machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dasklet_api::ignored_locally;
+use serde_json::json;
+
+use super::{Output, print};
+use crate::{
+    exit::Failure,
+    manifests::read_good,
+    runner::{Reporting, Runner},
+    scenario::{JobPlan, Scenario},
+    substrate::{Cluster, Ports},
+    workload::JobReport,
+};
+
+/// Starts the clusters of manifests on this machine, runs their jobs, and stops everything.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dasklet run -f examples/flights.yaml
+  dasklet run -f cluster.yaml -f job.yaml --events events.jsonl
+  dasklet run -f examples/tasks.yaml --output json
+
+Results go to standard output, progress and the account to standard error. Several runs at once
+do not disturb each other: ports are free ones unless they are given.")]
+pub struct Run {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    reporting: Reporting,
+    #[command(flatten)]
+    listen: Listen,
+}
+
+/// Starts the clusters of manifests on this machine, runs their jobs, and stays until Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  dasklet up -f cluster.yaml --port 8786 --http-port 8787
+
+Prints tcp://HOST:PORT on a line of its own, then the dashboard's address. An `idleTimeout` of the
+cluster ends it.")]
+pub struct Up {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    reporting: Reporting,
+    #[command(flatten)]
+    listen: Listen,
+}
+
+#[derive(Debug, Args)]
+struct Files {
+    /// Manifests: YAML files of one or more documents; - reads standard input
+    #[arg(long = "file", short = 'f', required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Listen {
+    /// Address that the scheduler listens on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: String,
+    /// Port for clients and workers; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Port for HTTP; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    http_port: u16,
+}
+
+impl Listen {
+    fn ports(&self) -> Ports {
+        Ports { host: self.host.clone(), port: self.port, http_port: self.http_port }
+    }
+}
+
+impl Files {
+    fn scenario(&self, reporting: &Reporting) -> Result<Scenario, Failure> {
+        let console = reporting.console();
+        let manifests = read_good(&self.files, |warning| console.line(warning))?;
+        for ignored in ignored_locally(&manifests) {
+            console.line(&ignored.to_string());
+        }
+        Scenario::of(&manifests)
+    }
+}
+
+/// Runs `dasklet run`.
+pub async fn run(run: Run) -> Result<(), Failure> {
+    let scenario = run.files.scenario(&run.reporting)?;
+    if scenario.jobs.is_empty() {
+        return Err(Failure::bad_input(
+            "these manifests hold no job to run: add a DaskJob with a workload, or use `dasklet \
+             up` for a cluster that stays",
+        ));
+    }
+    let journal = run.reporting.journal()?;
+    let mut runner = Runner::new(run.reporting, journal)?;
+    runner.start(&scenario, &run.listen.ports()).await?;
+    let outcome = run_on_its_clusters(&runner, &scenario).await;
+    runner.finish(outcome).await
+}
+
+/// Runs `dasklet up`.
+pub async fn up(up: Up) -> Result<(), Failure> {
+    let scenario = up.files.scenario(&up.reporting)?;
+    let journal = up.reporting.journal()?;
+    let output = up.reporting.output;
+    let mut runner = Runner::new(up.reporting, journal)?;
+    runner.start(&scenario, &up.listen.ports()).await?;
+    for cluster in runner.clusters() {
+        print(&addresses(cluster, output))?;
+    }
+    let outcome = match run_on_its_clusters(&runner, &scenario).await {
+        Ok(reports) => runner.stay().await.map(|()| reports),
+        Err(failure) => Err(failure),
+    };
+    runner.finish(outcome).await
+}
+
+/// Where a cluster is: an address on a line of its own, or a JSON line.
+fn addresses(cluster: &Cluster, output: Output) -> String {
+    let Cluster { name, address, dashboard, .. } = cluster;
+    match output {
+        Output::Table => format!("{address}\ndashboard {dashboard}\n"),
+        Output::Json => {
+            let line = json!({"cluster": name, "scheduler": address, "dashboard": dashboard});
+            format!("{line}\n")
+        }
+    }
+}
+
+async fn run_on_its_clusters(
+    runner: &Runner,
+    scenario: &Scenario,
+) -> Result<Vec<JobReport>, Failure> {
+    let address_of = |job: &JobPlan| {
+        let cluster = runner.clusters().iter().find(|cluster| cluster.name == job.cluster);
+        cluster.map(|cluster| cluster.address.clone())
+    };
+    runner.run_jobs(&scenario.jobs, address_of).await
+}

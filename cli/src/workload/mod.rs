@@ -1,0 +1,10 @@
+//! Runs what a job's workload says, on any scheduler, and reports how it went. `tasks` submits
+//! graphs of tasks, `sql` queries; `report` is what comes out.
+
+mod report;
+mod run;
+mod sql;
+mod tasks;
+
+pub use report::JobReport;
+pub use run::run_job;

@@ -1,0 +1,104 @@
+//! A query from a manifest: planned here, run in stages on the cluster, its rows shown or written.
+
+use std::path::Path;
+
+use dasklet_api::SqlWorkload;
+use dasklet_client::Job;
+use dasklet_query::{
+    OutputFormat, QueryError, QueryResult, QuerySession, StagedQuery, TableFormat, TableOptions,
+    TableSource, Tables,
+};
+use serde_json::Value;
+
+use super::{report::Results, run::failed_or_lost};
+use crate::exit::Failure;
+
+/// Rows of a table that people read; all are in the JSON form.
+const MOST_ROWS_SHOWN: usize = 1000;
+
+/// Runs a query; paths are relative to `folder`.
+///
+/// # Errors
+/// The scheduler was lost. A query that fails is an outcome.
+pub async fn run(
+    job: &Job,
+    query: &SqlWorkload,
+    folder: &Path,
+) -> Result<(Results, Option<String>), Failure> {
+    let outcome = async {
+        let tables = tables(query, folder).map_err(Stop::Said)?;
+        let staged = QuerySession::new(tables).plan(&query.sql).await?;
+        let result = dasklet_query::run(job, &staged).await?;
+        deliver(query, folder, &staged, &result)
+    };
+    match outcome.await {
+        Ok(results) => Ok((results, None)),
+        Err(Stop::Said(sentence)) => Ok((Results::default(), Some(sentence))),
+        Err(Stop::Query(QueryError::Client(error))) => failed_or_lost(error),
+        Err(Stop::Query(error)) => Ok((Results::default(), Some(error.to_string()))),
+    }
+}
+
+/// Why there are no rows.
+enum Stop {
+    Said(String),
+    Query(QueryError),
+}
+
+impl From<QueryError> for Stop {
+    fn from(error: QueryError) -> Self {
+        Self::Query(error)
+    }
+}
+
+fn tables(query: &SqlWorkload, folder: &Path) -> Result<Tables, String> {
+    let mut tables = Tables::default();
+    for table in &query.tables {
+        let options = Value::Object(table.options.clone().into_iter().collect());
+        let options: TableOptions = serde_json::from_value(options)
+            .map_err(|error| format!("options of table '{}': {error}", table.name))?;
+        let source = TableSource {
+            path: table.path.clone(),
+            format: Some(format_of(table.format)),
+            options,
+        };
+        tables = tables.with(table.name.clone(), source);
+    }
+    Ok(tables.relative_to(folder))
+}
+
+const fn format_of(format: dasklet_api::TableFormat) -> TableFormat {
+    match format {
+        dasklet_api::TableFormat::Csv => TableFormat::Csv,
+        dasklet_api::TableFormat::Parquet => TableFormat::Parquet,
+        dasklet_api::TableFormat::Json => TableFormat::Json,
+    }
+}
+
+fn deliver(
+    query: &SqlWorkload,
+    folder: &Path,
+    staged: &StagedQuery,
+    result: &QueryResult,
+) -> Result<Results, Stop> {
+    let Some(output) = &query.output else {
+        let rows = result
+            .json_lines()?
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<Vec<Value>, _>>()
+            .map_err(|error| Stop::Said(format!("the result has no JSON form: {error}")))?;
+        let columns = staged.columns();
+        let text = result.table(MOST_ROWS_SHOWN)? + "\n";
+        return Ok(Results::Rows { columns, rows: Value::Array(rows), text });
+    };
+    let format = output.format.or_else(|| dasklet_api::TableFormat::of_path(&output.path));
+    let format = match format {
+        Some(dasklet_api::TableFormat::Parquet) => OutputFormat::Parquet,
+        Some(dasklet_api::TableFormat::Json) => OutputFormat::Json,
+        _ => OutputFormat::Csv,
+    };
+    let path = folder.join(&output.path);
+    result.write(&path, format)?;
+    Ok(Results::Written { written: format!("{} rows in {}", result.rows(), path.display()) })
+}

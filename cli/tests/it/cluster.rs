@@ -1,0 +1,92 @@
+//! `dasklet up`, and what can be asked of it.
+
+use crate::support::{Scene, Up, eventually, text};
+
+const CLUSTER: &str = "
+apiVersion: kubernetes.dask.org/v1
+kind: DaskCluster
+metadata: {name: stay}
+spec:
+  worker: {replicas: 2, threads: 1, memory: 256Mi}
+";
+
+const WORK: &str = "
+apiVersion: kubernetes.dask.org/v1
+kind: DaskJob
+metadata: {name: work}
+spec:
+  clusterName: stay
+  workload:
+    tasks:
+      - {name: cube, op: cube, args: [{index: true}], array: \"0..100\"}
+";
+
+#[test]
+fn a_cluster_that_stays_takes_jobs_and_answers_questions() {
+    let scene = Scene::new();
+    let cluster = scene.file("cluster.yaml", CLUSTER);
+    let job = scene.file("job.yaml", WORK);
+    let up = Up::start(&scene, &["-f", text(&cluster)]);
+    scene
+        .run(&["submit", "-f", text(&job), "--scheduler", &up.scheduler])
+        .assert_code(0)
+        .assert_says(&["job work succeeded"]);
+
+    let get = |kind: &str| scene.run(&["get", kind, "--http", &up.dashboard, "--output", "json"]);
+    let members = eventually("both workers serve", || {
+        let members = get("workers").assert_code(0).json();
+        (members.as_array().or_else(|| members["members"].as_array()).unwrap().len() == 2)
+            .then_some(members)
+    });
+    assert!(members.to_string().contains("stay-default-worker-0"), "{members}");
+    get("tasks").assert_code(0);
+    get("jobs").assert_code(0);
+    for kind in ["workers", "tasks", "jobs"] {
+        scene.run(&["get", kind, "--http", &up.dashboard]).assert_code(0);
+    }
+    let unknown = scene.run(&["explain", "no-such-task", "--http", &up.dashboard]);
+    unknown.assert_code(1).assert_says(&["no-such-task"]);
+
+    up.interrupt().assert_code(130);
+    scene.assert_nothing_runs();
+}
+
+#[test]
+fn a_dead_worker_is_replaced() {
+    let scene = Scene::new();
+    let cluster = scene.file("cluster.yaml", CLUSTER);
+    let up = Up::start(&scene, &["-f", text(&cluster)]);
+    let workers = || scene.processes_named("dasklet-worker");
+    let before = eventually("both workers run", || {
+        let pids = workers();
+        (pids.len() == 2).then_some(pids)
+    });
+    crate::support::signal("KILL", before[0]);
+    eventually("another one runs", || {
+        let pids = workers();
+        (pids.len() == 2 && !pids.contains(&before[0])).then_some(())
+    });
+    up.interrupt().assert_code(130).assert_says(&["SIGKILL"]);
+    scene.assert_nothing_runs();
+}
+
+#[test]
+fn nothing_outlives_a_killed_cluster() {
+    let scene = Scene::new();
+    let cluster = scene.file("cluster.yaml", CLUSTER);
+    let up = Up::start(&scene, &["-f", text(&cluster)]);
+    eventually("both workers run", || {
+        (scene.processes_named("dasklet-worker").len() == 2).then_some(())
+    });
+    crate::support::signal("KILL", up.pid());
+    scene.assert_nothing_runs();
+}
+
+#[test]
+fn an_idle_cluster_goes_when_its_manifest_says_so() {
+    let scene = Scene::new();
+    let manifest = CLUSTER.replace("spec:\n", "spec:\n  idleTimeout: 1\n");
+    let cluster = scene.file("cluster.yaml", &manifest);
+    scene.run(&["up", "-f", text(&cluster)]).assert_code(0).assert_says(&["idle"]);
+    scene.assert_nothing_runs();
+}

@@ -1,0 +1,74 @@
+//! Growth with the queue, and back.
+
+use crate::support::{Scene, Up, events, events_of, eventually, text};
+
+const ELASTIC: &str = "
+apiVersion: kubernetes.dask.org/v1
+kind: DaskCluster
+metadata: {name: elastic}
+spec:
+  worker:
+    threads: 1
+    memory: 256Mi
+    autoscale:
+      minReplicas: 0
+      maxReplicas: 6
+      targetDurationSeconds: 1
+      behavior: {scaleDown: {stabilizationWindowSeconds: 1}}
+";
+
+const WORK: &str = "
+apiVersion: kubernetes.dask.org/v1
+kind: DaskJob
+metadata: {name: naps}
+spec:
+  clusterName: elastic
+  workload:
+    tasks:
+      - {name: nap, op: sleep, args: [0.1], array: \"0..120\"}
+";
+
+#[test]
+fn a_queue_brings_workers_and_its_end_takes_them_away() {
+    let scene = Scene::new();
+    let cluster = scene.file("cluster.yaml", ELASTIC);
+    let job = scene.file("job.yaml", WORK);
+    let log = scene.path("events.jsonl");
+    let up = Up::start(&scene, &["-f", text(&cluster), "--events", text(&log)]);
+    assert_eq!(scene.processes_named("dasklet-worker").len(), 0);
+
+    let submit = ["submit", "-f", text(&job), "--scheduler", &up.scheduler];
+    scene.run(&submit).assert_code(0);
+    let all = eventually("all workers are gone", || {
+        let all = events(&log);
+        let (started, ended) =
+            (events_of(&all, "workerStarted").len(), events_of(&all, "workerEnded").len());
+        (started > 0 && started == ended).then_some(all)
+    });
+
+    let decisions = events_of(&all, "decision");
+    let sizes: Vec<u64> = decisions.iter().map(|event| event["to"].as_u64().unwrap()).collect();
+    assert_eq!(sizes.iter().max(), Some(&6), "{sizes:?}");
+    assert_eq!(sizes.last(), Some(&0), "{sizes:?}");
+    assert!(decisions.iter().all(|event| !event["reason"].as_str().unwrap().is_empty()));
+    for event in events_of(&all, "workerEnded") {
+        assert_eq!(event["planned"], true, "{event}");
+        assert_eq!(event["cause"], "drained", "{event}");
+    }
+    // The cluster that is back at zero takes work again.
+    scene.run(&submit).assert_code(0);
+    up.interrupt().assert_code(130);
+    scene.assert_nothing_runs();
+}
+
+#[test]
+fn the_account_tells_of_growth() {
+    let scene = Scene::new();
+    let file = scene.file("manifest.yaml", &format!("{ELASTIC}---{WORK}"));
+    let ended = scene.run(&["run", "-f", text(&file), "--output", "json"]);
+    let answer = ended.assert_code(0).json();
+    let cluster = &answer["clusters"]["elastic"];
+    assert_eq!(cluster["workersPeak"], 6, "{cluster}");
+    assert_eq!(cluster["tasksDone"], 120, "{cluster}");
+    scene.assert_nothing_runs();
+}

@@ -1,0 +1,10 @@
+//! The built `dasklet` program, run as people run it. One test binary, because linking it is
+//! what costs.
+
+mod bad_input;
+mod cluster;
+mod elastic;
+mod kills;
+mod sql;
+mod support;
+mod tasks;
