@@ -58,7 +58,7 @@ pub(crate) fn obey(worker: &Arc<Worker>, generation: u64, command: v1::WorkerCom
 
 fn cancel(worker: &Worker, runs: HashSet<u64>) {
     for run in worker.fetcher.give_back(Some(&runs)) {
-        worker.agenda.ended(crate::agenda::cancelled(run));
+        worker.agenda.ended(crate::news::cancelled(run));
     }
     worker.commands.cancel(&runs);
     worker.agenda.cancel(&runs);

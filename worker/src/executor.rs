@@ -12,9 +12,8 @@ use dasklet_core::{ErrorClass, TaskError, TaskId};
 use smallvec::{SmallVec, smallvec};
 
 use crate::{
-    agenda::micros,
     msgpack,
-    news::{Ended, Ending, Failed},
+    news::{Ended, Ending, Failed, micros},
     registry::{Returned, SlotFlags, TaskContext},
     spec::{Arg, Body, Input, Run},
     stage::StageContext,
@@ -72,7 +71,6 @@ impl Executor {
     fn run(&mut self, worker: &Worker, run: &Run, generation: u64) -> Ending {
         let context = TaskContext {
             task: run.task(),
-            run: run.id,
             attempt: run.attempt,
             outputs: run.spec.outputs,
             flags: self.flags.clone(),
@@ -102,7 +100,7 @@ impl Executor {
             Ok(outputs) => outputs,
             Err(error) => return error.into(),
         };
-        if self.flags.abandoned.load(Ordering::Relaxed) == run.id {
+        if self.flags.abandoned.load(Ordering::Relaxed) {
             return TaskError::new(ErrorClass::TimedOut, "its result is no longer wanted").into();
         }
         keep(worker, run, generation, outputs)
@@ -223,8 +221,8 @@ fn run_stage(
     };
     let stage_context = StageContext {
         task: context,
-        scratch: worker.store.scratch().path().to_owned(),
-        memory: worker.settings.memory_limit / worker.settings.slots as u64 / 2,
+        scratch: worker.store.scratch().path(),
+        memory: worker.settings.memory_limit / 2,
     };
     catch_unwind(AssertUnwindSafe(|| stages.run(stage, inputs, &stage_context)))
         .unwrap_or_else(|panic| Err(panicked("query stage", panic.as_ref())))

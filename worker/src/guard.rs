@@ -19,7 +19,7 @@ use std::{
 use nix::{
     errno::Errno,
     sys::{
-        signal::{Signal, kill, killpg},
+        signal::{SigSet, Signal, kill, killpg},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::Pid,
@@ -68,6 +68,12 @@ fn run(files: [&OsString; 3], program: &OsStr, args: &[OsString]) -> String {
         Err(error) => return format!("error {error}"),
     };
     let group = Pid::from_raw(child.id() as i32);
+    // Only now, because the command would inherit it. The watching thread inherits it too.
+    let mut deaf = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        deaf.add(signal);
+    }
+    let _ = deaf.thread_block();
     let ended = Arc::new((Mutex::new(false), Condvar::new()));
     let watched = ended.clone();
     // Ends with the process.

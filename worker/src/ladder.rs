@@ -41,6 +41,25 @@ pub(crate) fn climb(limit: u64, fractions: &Fractions, measured: Measured) -> St
     }
 }
 
+/// Measurements without any change after which a pause ends.
+const PATIENCE: u32 = 5;
+
+/// Whether to pause, in view of what a pause can achieve. Memory that stays although nothing runs
+/// and nothing is left to spill (the program itself, what the allocator keeps) would otherwise
+/// pause a worker for ever; tasks that start reuse it.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    in_vain: u32,
+}
+
+impl Pause {
+    /// Takes what the ladder says, and whether memory may still go down by waiting.
+    pub fn decide(&mut self, pause: bool, may_go_down: bool) -> bool {
+        self.in_vain = if pause && !may_go_down { self.in_vain + 1 } else { 0 };
+        pause && self.in_vain < PATIENCE
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +80,17 @@ mod tests {
             let steps = climb(1000, &fractions, measured);
             assert_eq!(steps, Steps { spill_to, pause, kill }, "{resident} {managed}");
         }
+    }
+
+    #[test]
+    fn a_pause_that_frees_nothing_ends() {
+        let mut pause = Pause::default();
+        for _ in 0..20 {
+            assert!(pause.decide(true, true), "something may still go down");
+        }
+        let paused: Vec<bool> = (0..7).map(|_| pause.decide(true, false)).collect();
+        assert_eq!(paused, [true, true, true, true, false, false, false]);
+        assert!(pause.decide(true, true), "tasks have started and memory is still short");
+        assert!(!pause.decide(false, true));
     }
 }

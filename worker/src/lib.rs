@@ -21,6 +21,7 @@ mod memory;
 mod msgpack;
 mod news;
 mod options;
+mod query;
 mod queue;
 mod registry;
 mod session;

@@ -9,7 +9,7 @@ use std::{
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::{
-    ladder::{Measured, climb},
+    ladder::{Measured, Pause, climb},
     worker::Worker,
 };
 
@@ -20,6 +20,7 @@ const EVERY: Duration = Duration::from_millis(100);
 pub(crate) async fn watch(worker: Arc<Worker>) {
     let limit = worker.settings.memory_limit;
     let mut paused = false;
+    let mut patience = Pause::default();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -35,8 +36,11 @@ pub(crate) async fn watch(worker: Arc<Worker>) {
         worker.counters.resident.store(resident, Ordering::Relaxed);
         let measured = Measured { resident, managed: worker.store.figures().in_memory };
         let steps = climb(limit, &worker.settings.fractions, measured);
-        if steps.pause != paused {
-            paused = steps.pause;
+        let running = worker.agenda.figures().0 as usize + children.len();
+        let may_go_down = running > 0 || steps.spill_to.is_some();
+        let pause = patience.decide(steps.pause, may_go_down);
+        if pause != paused {
+            paused = pause;
             worker.agenda.set_paused(paused);
             worker.counters.paused.store(paused, Ordering::Relaxed);
         }

@@ -1,6 +1,9 @@
 //! What the scheduler is still to be told, in the columns in which it travels.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use dasklet_core::{ErrorClass, TaskError};
@@ -53,6 +56,24 @@ pub(crate) fn wire_class(class: ErrorClass) -> v1::ErrorClass {
         ErrorClass::TimedOut => v1::ErrorClass::TimedOut,
         ErrorClass::Cancelled => v1::ErrorClass::Cancelled,
     }
+}
+
+pub(crate) fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
+}
+
+pub(crate) fn cancelled(run: u64) -> Ended {
+    let error = TaskError::new(ErrorClass::Cancelled, "cancelled");
+    Ended { run, micros: 0, ending: error.into() }
+}
+
+pub(crate) fn timed_out(timeout: Duration) -> TaskError {
+    TaskError::new(
+        ErrorClass::TimedOut,
+        format!(
+            "ran longer than its timeout of {timeout:?}: raise the timeout, or give it less to do"
+        ),
+    )
 }
 
 /// Runs that ended well, as columns that grow.

@@ -237,7 +237,8 @@ async fn one_session(
         let command = tokio::select! {
             command = commands.message() => command,
             _ = beat => {
-                worker.agenda.tell(|message| message.heartbeat = Some(heartbeat(worker)));
+                let heartbeat = heartbeat(worker);
+                worker.agenda.tell(|message| message.heartbeat = Some(heartbeat));
                 continue;
             }
         };

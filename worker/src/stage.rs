@@ -1,6 +1,6 @@
 //! The seam through which query stages run, so that the worker knows nothing of queries.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use bytes::Bytes;
 use dasklet_core::TaskError;
@@ -13,8 +13,8 @@ pub struct StageContext<'a> {
     /// The task.
     pub task: &'a TaskContext,
     /// A folder of the worker for temporary files, removed when the worker ends.
-    pub scratch: PathBuf,
-    /// Memory the stage should stay below, in bytes.
+    pub scratch: &'a Path,
+    /// Memory that all stages of the worker together should stay below, in bytes.
     pub memory: u64,
 }
 

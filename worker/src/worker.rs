@@ -144,16 +144,29 @@ pub async fn run(
         human_bytes(worker.settings.memory_limit),
         worker.identity.data_address,
     );
+    let ending = Ending(worker.clone());
     let mut parts = JoinSet::new();
     parts.spawn(data::serve(worker.clone(), listener));
     parts.spawn(memory::watch(worker.clone()));
     parts.spawn(command::start_all(worker.clone()));
     parts.spawn(session::watch_timeouts(worker.clone()));
     let result = session::keep_up(&worker, shutdown).await;
-    worker.agenda.stop();
     worker.commands.stop().await;
     parts.shutdown().await;
+    drop(ending);
     result
+}
+
+/// Ends what would outlive [`run`], also where that is dropped half-way: threads, which may be in
+/// a long operation and hold on to the worker, and files.
+struct Ending(Arc<Worker>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.agenda.stop();
+        self.0.commands.end_session();
+        self.0.store.scratch().remove();
+    }
 }
 
 fn assemble(

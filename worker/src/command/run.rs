@@ -19,10 +19,9 @@ use super::{
     table::Stop,
 };
 use crate::{
-    agenda::{micros, timed_out},
     executor,
     guard::{GUARD_ARGUMENT, KILL, STOP},
-    news::{Ended, Ending, Failed},
+    news::{Ended, Ending, Failed, micros, timed_out},
     spec::{Body, Run},
     worker::Worker,
 };
@@ -120,7 +119,10 @@ fn spawn(
         .current_dir(folder.work())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+        .stderr(Stdio::null())
+        // A group of its own: what is signalled to the worker's group, as by a terminal, must
+        // not end the guard before the command.
+        .process_group(0);
     if run.spec.is_array {
         guard.env("DASKLET_ARRAY_INDEX", run.index.to_string());
     }

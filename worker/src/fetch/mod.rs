@@ -2,6 +2,8 @@
 //! further copies.
 
 mod book;
+mod fetcher;
 mod transfer;
 
-pub(crate) use book::{Fetcher, Wanted};
+pub(crate) use book::Wanted;
+pub(crate) use fetcher::Fetcher;

@@ -1,6 +1,9 @@
 //! One request to one peer, and what comes back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use dasklet_protocol::{
@@ -9,7 +12,7 @@ use dasklet_protocol::{
 };
 use foldhash::HashMap;
 
-use super::book::{Fetcher, Outcome, OutputKey, Request};
+use super::book::{Outcome, OutputKey, Request};
 use crate::worker::Worker;
 
 /// Before all holders are asked once more.
@@ -51,7 +54,7 @@ async fn read(
     open: &mut HashMap<u32, OutputKey>,
 ) -> Result<(), String> {
     let message = v1::FetchRequest {
-        epoch: worker.epoch.load(std::sync::atomic::Ordering::Relaxed),
+        epoch: worker.epoch.load(Ordering::Relaxed),
         outputs: request
             .outputs
             .iter()
@@ -75,7 +78,8 @@ async fn read(
         let Some(chunk) = chunk else { return Ok(()) };
         let mut outcomes = Vec::new();
         for piece in chunk.pieces {
-            Fetcher::count(worker, piece.data.len() as u64);
+            let bytes = piece.data.len() as u64;
+            worker.counters.transferred_in.fetch_add(bytes, Ordering::Relaxed);
             let position = piece.position;
             if let Some(outcome) = assemble(&mut partial, piece)
                 && let Some(key) = open.remove(&position)

@@ -2,32 +2,25 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use dasklet_core::TaskId;
 
-/// What an executor thread is told about the run it is in. Runs are never zero-sized ids, so
-/// `u64::MAX` stands for "none".
-#[derive(Debug)]
+/// What an executor thread is told about the run it is in. Written under the agenda's lock, so
+/// that it never concerns the next run.
+#[derive(Debug, Default)]
 pub(crate) struct SlotFlags {
-    /// The run that should stop.
-    pub cancelled: AtomicU64,
-    /// The run whose result nobody wants any more.
-    pub abandoned: AtomicU64,
-}
-
-impl Default for SlotFlags {
-    fn default() -> Self {
-        Self { cancelled: AtomicU64::new(u64::MAX), abandoned: AtomicU64::new(u64::MAX) }
-    }
+    /// The run should stop.
+    pub stop: AtomicBool,
+    /// Nobody wants its result any more.
+    pub abandoned: AtomicBool,
 }
 
 /// The task an operation runs for.
 #[derive(Debug)]
 pub struct TaskContext {
     pub(crate) task: TaskId,
-    pub(crate) run: u64,
     pub(crate) attempt: u32,
     pub(crate) outputs: u32,
     pub(crate) flags: Arc<SlotFlags>,
@@ -56,7 +49,6 @@ impl TaskContext {
     /// any error.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.flags.cancelled.load(Ordering::Relaxed) == self.run
-            || self.flags.abandoned.load(Ordering::Relaxed) == self.run
+        self.flags.stop.load(Ordering::Relaxed)
     }
 }

@@ -19,7 +19,7 @@ use super::{
     call::{Fallible, Function, encode},
     standard,
 };
-use crate::StageRunner;
+use crate::{StageRunner, query::QueryStages};
 
 /// Runs below this mean time may share a trip to the agenda.
 const SHORT_NANOS: u32 = 20_000;
@@ -112,11 +112,12 @@ impl Registry {
         Self::default()
     }
 
-    /// The standard operations, which [`Registry::describe`] lists.
+    /// Query stages, and the standard operations, which [`Registry::describe`] lists.
     #[must_use]
     pub fn standard() -> Self {
         let mut registry = Self::empty();
         standard::register_all(&mut registry);
+        registry.run_stages_with(Arc::new(QueryStages::default()));
         registry
     }
 

@@ -283,7 +283,6 @@ mod tests {
     fn call(name: &str, args: &[Bytes]) -> Result<Vec<Bytes>, String> {
         let context = TaskContext {
             task: TaskId::new(SpecId(1), 7),
-            run: 3,
             attempt: 2,
             outputs: 3,
             flags: Arc::default(),

@@ -46,11 +46,21 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// Removes it and all in it, although others may still hold on to it.
+    pub fn remove(&self) {
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!("cannot remove the scratch folder {}: {error}", self.path.display());
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!("cannot remove the scratch folder {}: {error}", self.path.display());
-        }
+        self.remove();
     }
 }
 

@@ -14,9 +14,11 @@ use crate::{
 async fn pair() -> (Session, Session, (Fake, Local, Local)) {
     let mut fake = Fake::start().await;
     let a = Local::start(&fake, |_| ());
-    let first = fake.accept(1).await;
+    let mut first = fake.accept(1).await;
+    first.until(|seen| seen.heartbeats > 0).await;
     let b = Local::start(&fake, |options| options.name = Some("v".to_owned()));
-    let second = fake.accept(2).await;
+    let mut second = fake.accept(2).await;
+    second.until(|seen| seen.heartbeats > 0).await;
     first.send(peer(2, &second.hello.data_address));
     second.send(peer(1, &first.hello.data_address));
     (first, second, (fake, a, b))
