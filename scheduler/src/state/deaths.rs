@@ -112,6 +112,7 @@ impl State {
         }
         let Some(worker) = self.workers.remove(w) else { return };
         for (task, from) in &worker.incoming {
+            self.end_copying(*task, w);
             if let Some(from) = self.workers.get_mut(*from) {
                 from.to_move.push(*task);
             }

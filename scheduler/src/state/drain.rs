@@ -139,6 +139,10 @@ impl State {
                 if let Some(target) = self.workers.get_mut(target) {
                     target.incoming.push((task, id));
                 }
+                let copying = self.copying.entry(task).or_default();
+                if !copying.iter().any(|(worker, _)| *worker == target) {
+                    copying.push((target, false));
+                }
                 if let Some(worker) = self.workers.get_mut(id) {
                     worker.moving.push(task);
                 }
@@ -156,7 +160,7 @@ impl State {
         let start = self.next_target % ids.len().max(1);
         let best = (0..ids.len())
             .map(|offset| ids[(start + offset) % ids.len()])
-            .filter(|id| !holders.contains(id))
+            .filter(|id| !holders.contains(id) && !self.copies_old(task, *id))
             .filter_map(|id| self.workers.get(id).map(|worker| (id, worker)))
             .filter(|(_, worker)| worker.serves())
             .take(CANDIDATES)
@@ -164,6 +168,24 @@ impl State {
             .map(|(id, _)| id);
         self.next_target = self.next_target.wrapping_add(1);
         best
+    }
+
+    /// The worker is about to have an outdated copy, and will tell when it has.
+    fn copies_old(&self, task: TaskId, worker: WorkerId) -> bool {
+        self.copying
+            .get(&task)
+            .is_some_and(|copying| copying.iter().any(|(w, old)| *w == worker && *old))
+    }
+
+    /// Takes note that a copy that was asked for is there; true if it is out of date.
+    pub(super) fn end_copying(&mut self, task: TaskId, worker: WorkerId) -> Option<bool> {
+        let copying = self.copying.get_mut(&task)?;
+        let position = copying.iter().position(|(w, _)| *w == worker)?;
+        let (_, old) = copying.remove(position);
+        if copying.is_empty() {
+            self.copying.remove(&task);
+        }
+        Some(old)
     }
 
     fn look_whether_drained(&mut self, id: WorkerId) {

@@ -259,16 +259,20 @@ impl State {
     /// A worker stored a copy, or a client's put value.
     pub fn copy_held(&mut self, now: super::Time, w: WorkerId, task: TaskId, nbytes: u64) {
         self.now = now;
-        let (Some(worker), Some(spec)) = (self.workers.get_mut(w), self.specs.get(task.spec))
-        else {
+        let Some(worker) = self.workers.get_mut(w) else { return };
+        worker.incoming.retain(|(asked, _)| *asked != task);
+        let outdated = self.end_copying(task, w);
+        let Some(spec) = self.specs.get(task.spec) else {
             return self.drop_unasked(w, task);
         };
-        worker.incoming.retain(|(asked, _)| *asked != task);
         if task.index >= spec.len() {
             return;
         }
         let cell = spec.cell(task.index);
         match cell.state {
+            TaskState::Done if spec.varying && outdated != Some(false) => {
+                self.drop_unasked(w, task)
+            }
             TaskState::Done => self.add_holder(task, w),
             TaskState::Delayed if spec.is_put => self.store_done(task, w, nbytes),
             _ => self.drop_unasked(w, task),
@@ -277,7 +281,7 @@ impl State {
     }
 
     fn drop_unasked(&mut self, w: WorkerId, task: TaskId) {
-        if self.workers.get(w).is_some() && !self.runs_at(task, w) {
+        if self.workers.get(w).is_some() && !self.runs_at(task, w) && !self.holds(w, task) {
             self.actions.push(Action::Worker(w, ToWorker::Release(task)));
         }
     }

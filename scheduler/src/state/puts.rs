@@ -61,6 +61,7 @@ impl State {
             active: 0,
             retained: 0,
             is_put: true,
+            varying: false,
             expecting: false,
             dirty: false,
         });
@@ -71,7 +72,7 @@ impl State {
     }
 
     /// Chooses workers for a put value and tells them and the client.
-    fn target_put(&mut self, id: SpecId) {
+    pub(super) fn target_put(&mut self, id: SpecId) {
         let task = TaskId::new(id, 0);
         let waits = self.specs.cell(task).is_some_and(|cell| cell.state == TaskState::Delayed);
         let (Some(put), Some(spec)) = (self.puts.get(&id), self.specs.get(id)) else { return };

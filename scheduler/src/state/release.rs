@@ -231,6 +231,9 @@ impl State {
         if cell.has(SIZES) {
             self.sizes.remove(&task);
         }
+        if let Some(copying) = self.copying.get_mut(&task) {
+            copying.iter_mut().for_each(|(_, old)| *old = true);
+        }
         self.counters.bytes_wanted -= cell.nbytes;
         self.update(task, |cell| {
             cell.state = TaskState::Released;

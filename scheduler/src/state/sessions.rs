@@ -308,6 +308,10 @@ impl State {
         self.now = now;
         let Some(spec) = self.sessions.get(&s).and_then(|s| s.locals.get(local)) else { return };
         let task = TaskId::new(spec, index);
+        if self.puts.contains_key(&spec) {
+            // The client does not know where to put it.
+            return self.target_put(spec);
+        }
         let holders = self.holders(task);
         let other = holders.iter().find(|holder| **holder != failed_holder);
         if let Some(holder) = other.or(holders.first()).copied() {

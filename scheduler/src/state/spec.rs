@@ -117,6 +117,9 @@ pub(super) struct Spec {
     /// Edges to this from descriptions that are not forgotten.
     pub retained: u32,
     pub is_put: bool,
+    /// It, or something that it reads from afar, gives something else each time: copies from
+    /// before it was made again are not copies of what it gives now.
+    pub varying: bool,
     /// Nothing reads it yet and its job may still submit what does.
     pub expecting: bool,
     /// Listed to be looked at: release or forget.

@@ -63,6 +63,8 @@ pub struct State {
     pub(super) runs: Runs,
     pub(super) gone: VecDeque<Gone>,
     pub(super) draining: Vec<WorkerId>,
+    /// Copies that workers were asked to fetch, and whether what they fetch is out of date.
+    pub(super) copying: FastMap<TaskId, SmallVec<[(WorkerId, bool); 2]>>,
     /// Something happened that matters to draining members.
     pub(super) drains_moved: bool,
     pub(super) next_target: usize,
@@ -109,6 +111,7 @@ impl State {
             runs: Runs::default(),
             gone: VecDeque::new(),
             draining: Vec::new(),
+            copying: FastMap::default(),
             drains_moved: false,
             next_target: 0,
             failing: Vec::new(),

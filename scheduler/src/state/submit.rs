@@ -45,6 +45,7 @@ impl State {
             let spec = self.describe_spec(task, inputs, job, first + position as u64);
             self.add_spec(Spec { options, queue, ..spec });
         }
+        self.note_varying(&ids);
         for id in &ids {
             self.connect(*id);
         }
@@ -59,6 +60,33 @@ impl State {
         }
         self.settle();
         Ok(ids)
+    }
+
+    /// Finds out which new descriptions vary, themselves or by what they read.
+    fn note_varying(&mut self, ids: &[SpecId]) {
+        let mut forward = false;
+        let mut any = false;
+        for id in ids {
+            let Some(spec) = self.specs.get(*id) else { continue };
+            let varying = !self.interned.options(spec.options).deterministic
+                || spec
+                    .inputs
+                    .iter()
+                    .any(|edge| self.specs.get(edge.source).is_some_and(|source| source.varying));
+            forward |= spec.inputs.iter().any(|edge| edge.source >= *id);
+            any |= varying;
+            if varying && let Some(spec) = self.specs.get_mut(*id) {
+                spec.varying = true;
+            }
+        }
+        if forward && any {
+            // Not worth an order: taking more for varying than do is safe.
+            for id in ids {
+                if let Some(spec) = self.specs.get_mut(*id) {
+                    spec.varying = true;
+                }
+            }
+        }
     }
 
     /// Passes over the numbers of a submission that was refused, so that the next is in order.
@@ -114,6 +142,7 @@ impl State {
             active: 0,
             retained: 0,
             is_put: false,
+            varying: false,
             // It would be useless unless something reads it: that is still to come.
             expecting: !task.wanted,
             dirty: false,

@@ -245,13 +245,8 @@ impl State {
     pub(super) fn block(&mut self, id: SpecId) {
         let Some(spec) = self.specs.get_mut(id) else { return };
         let len = spec.len();
-        if spec.is_array() {
-            let was = spec.array().map(|array| array.members.fresh_state);
-            let fresh = self.all_fresh(id, TaskState::Waiting);
-            if was == Some(TaskState::Ready) {
-                self.count(id, TaskState::Ready, TaskState::Waiting, fresh);
-            }
-        }
+        let fresh = self.all_fresh(id, TaskState::Waiting);
+        self.count(id, TaskState::Ready, TaskState::Waiting, fresh);
         let mut index = 0;
         while index < len {
             let Some(spec) = self.specs.get(id) else { return };
