@@ -2,11 +2,10 @@
 
 use std::{
     cell::RefCell,
+    future,
     path::PathBuf,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, LazyLock},
+    task::Poll,
 };
 
 use bytes::Bytes;
@@ -52,7 +51,6 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared {
 #[derive(Debug, Clone)]
 pub struct StageRuntime {
     runtime: Arc<RuntimeEnv>,
-    cancelled: Option<Arc<AtomicBool>>,
 }
 
 impl StageRuntime {
@@ -78,27 +76,16 @@ impl StageRuntime {
                 fault::sentence(&error)
             ))
         })?;
-        Ok(Self { runtime, cancelled: None })
+        Ok(Self { runtime })
     }
 
     fn context(&self) -> Arc<TaskContext> {
         Arc::new(TaskContext::from(&SHARED.state).with_runtime(Arc::clone(&self.runtime)))
     }
+}
 
-    /// The same, for one task that stops soon after `flag` becomes true.
-    #[must_use]
-    pub fn cancelled_by(&self, flag: Arc<AtomicBool>) -> Self {
-        Self { cancelled: Some(flag), ..self.clone() }
-    }
-
-    fn check_cancelled(&self) -> Result<(), TaskError> {
-        match &self.cancelled {
-            Some(flag) if flag.load(Ordering::Relaxed) => {
-                Err(TaskError::new(ErrorClass::Cancelled, "the task was cancelled"))
-            }
-            _ => Ok(()),
-        }
-    }
+fn cancelled_error() -> TaskError {
+    TaskError::new(ErrorClass::Cancelled, "the task was cancelled")
 }
 
 thread_local! {
@@ -121,13 +108,29 @@ pub fn run_stage(
     inputs: Vec<StageInputData>,
     runtime: &StageRuntime,
 ) -> Result<Vec<Bytes>, TaskError> {
-    runtime.check_cancelled()?;
+    run_stage_unless(body, index, inputs, runtime, &|| false)
+}
+
+/// As [`run_stage`], but stops soon after `cancelled` becomes true; it is asked between batches of rows.
+///
+/// # Errors
+/// As [`run_stage`]; of the class `Cancelled` when it was.
+pub fn run_stage_unless(
+    body: &[u8],
+    index: u32,
+    inputs: Vec<StageInputData>,
+    runtime: &StageRuntime,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<Bytes>, TaskError> {
+    if cancelled() {
+        return Err(cancelled_error());
+    }
     TOKIO.with_borrow_mut(|kept| {
         let tokio = match kept {
             Some(tokio) => tokio,
             None => kept.insert(new_tokio()?),
         };
-        tokio.block_on(run(body, index, inputs, runtime))
+        tokio.block_on(run(body, index, inputs, runtime, cancelled))
     })
 }
 
@@ -147,11 +150,12 @@ async fn run(
     index: u32,
     inputs: Vec<StageInputData>,
     runtime: &StageRuntime,
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<Vec<Bytes>, TaskError> {
     let context = runtime.context();
     let failed = |error| fault::task_error(&error);
     let (body, plan) = codec::decode(body, inputs, &context).map_err(failed)?;
-    let partition = (body.first_partition + index) as usize;
+    let partition = body.first_partition as usize + index as usize;
     let repartition = plan.downcast_ref::<RepartitionExec>().filter(|_| body.shuffles);
     let (rows, mut writer) = match repartition {
         Some(exchange) => {
@@ -163,9 +167,16 @@ async fn run(
         return Err(TaskError::fatal(format!("the stage has no partition {partition}")));
     }
     let mut batches = rows.execute(partition, context).map_err(failed)?;
-    while let Some(batch) = batches.next().await {
-        runtime.check_cancelled()?;
-        writer.push(batch.map_err(failed)?).map_err(failed)?;
+    loop {
+        // Operators that give no rows for long still yield now and then, and are asked then.
+        let next = future::poll_fn(|waker| match cancelled() {
+            true => Poll::Ready(Err(cancelled_error())),
+            false => batches.poll_next_unpin(waker).map(|batch| batch.transpose().map_err(failed)),
+        });
+        match next.await? {
+            Some(batch) => writer.push(batch).map_err(failed)?,
+            None => break,
+        }
     }
     writer.finish().map_err(failed)
 }

@@ -1,4 +1,5 @@
 //! Queries on real data, cut into stages and run stage by stage, against DataFusion alone.
+#![allow(clippy::unwrap_used)]
 
 use std::{path::PathBuf, sync::LazyLock};
 
@@ -10,7 +11,7 @@ use arrow::{
 use dasklet_query::{
     ColumnTypes, OutputFormat, QueryOptions, QueryResult, QuerySession, StagedQuery, TableOptions,
     TableSource, Tables, run_here,
-    worker::{StageRuntime, run_stage},
+    worker::{StageRuntime, run_stage, run_stage_unless},
 };
 use datafusion::{datasource::MemTable, prelude::SessionContext};
 
@@ -360,10 +361,13 @@ fn little_memory_spills_and_changes_nothing() {
 
 #[test]
 fn a_cancelled_task_says_so() {
-    let query = plan_over(tables(), "SELECT count(*) FROM flights", 4).unwrap();
+    let query = plan_over(tables(), "SELECT * FROM flights", 4).unwrap();
     let (runtime, _scratch) = runtime(None);
-    let stopped = runtime.cancelled_by(std::sync::Arc::new(true.into()));
-    let error = run_here(&query, &stopped).unwrap_err();
+    let body = &query.stages[0].body;
+    let asked = std::cell::Cell::new(0);
+    let cancelled = || asked.replace(asked.get() + 1) > 1;
+    let error = run_stage_unless(body, 0, vec![], &runtime, &cancelled).unwrap_err();
+    assert_eq!(error.class, dasklet_core::ErrorClass::Cancelled);
     assert!(error.to_string().contains("cancelled"), "{error}");
 }
 
