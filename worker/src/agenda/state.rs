@@ -140,14 +140,17 @@ impl State {
             && oldest.is_none_or(|oldest| oldest.elapsed() < HELD_BACK_FOR)
     }
 
-    pub fn return_commands(&mut self, runs: Option<&HashSet<u64>>) {
+    /// Takes commands back that have not been started yet: of `runs`, or all.
+    pub fn remove_commands(&mut self, runs: Option<&HashSet<u64>>) -> Vec<u64> {
+        let mut removed = Vec::new();
         for (run, class) in std::mem::take(&mut self.commands) {
             if runs.is_none_or(|runs| runs.contains(&run.id)) {
                 self.queue.give_back(&class);
-                self.news.rest().returned.push(run.id);
+                removed.push(run.id);
             } else {
                 self.commands.push((run, class));
             }
         }
+        removed
     }
 }

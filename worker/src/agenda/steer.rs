@@ -145,9 +145,10 @@ impl Agenda {
         state
             .queue
             .remove_where(|run| runs.is_none_or(|runs| runs.contains(&run.id)), &mut removed);
-        state.return_commands(runs);
-        if !removed.is_empty() {
-            state.news.rest().returned.extend(removed.iter().map(|run| run.id));
+        let mut returned = state.remove_commands(runs);
+        returned.extend(removed.iter().map(|run| run.id));
+        if !returned.is_empty() {
+            state.news.rest().returned.extend(returned);
         }
         self.after_change(state, 0);
     }
@@ -158,8 +159,10 @@ impl Agenda {
         let mut state = self.lock();
         state.queue.remove_where(|run| runs.contains(&run.id), &mut removed);
         let limit = self.inline_limit.load(Ordering::Relaxed);
-        for run in removed {
-            state.news.ended(cancelled(run.id), limit, Instant::now());
+        let mut ended = state.remove_commands(Some(runs));
+        ended.extend(removed.iter().map(|run| run.id));
+        for run in ended {
+            state.news.ended(cancelled(run), limit, Instant::now());
         }
         for (slot, running) in state.running.iter().enumerate() {
             if running.as_ref().is_some_and(|running| runs.contains(&running.run)) {

@@ -33,9 +33,9 @@ pub(crate) async fn start_all(worker: Arc<Worker>) {
         let (generation, commands) = worker.agenda.take_commands();
         for (run, class) in commands {
             let worker = worker.clone();
+            let stop = worker.commands.enter(run.id);
             tokio::spawn(async move {
                 let begun = Instant::now();
-                let stop = worker.commands.enter(run.id);
                 let ending = run_command(&worker, &run, generation, stop).await;
                 worker.commands.leave(run.id);
                 let micros = micros(begun.elapsed());
