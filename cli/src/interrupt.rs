@@ -1,6 +1,9 @@
 //! Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends everything at once.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -8,6 +11,9 @@ use tokio::{
 };
 
 use crate::exit::Exit;
+
+/// Signals this close together are one wish: `timeout` signals the process and then its group.
+const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// Tells when somebody asked to stop.
 #[derive(Debug, Clone)]
@@ -25,12 +31,14 @@ impl Interrupt {
         let mut terminations = signal(SignalKind::terminate())?;
         let (tell, asked) = watch::channel(false);
         tokio::spawn(async move {
+            let mut first: Option<Instant> = None;
             loop {
                 tokio::select! {
                     _ = interrupts.recv() => {}
                     _ = terminations.recv() => {}
                 }
-                if tell.send_replace(true) {
+                tell.send_replace(true);
+                if first.get_or_insert_with(Instant::now).elapsed() > SAME_WISH {
                     // The children see our end, and follow.
                     std::process::exit(Exit::Interrupted as i32);
                 }

@@ -1,17 +1,16 @@
 //! Carries out a group's plan: starts, drains, calls back and ends worker processes.
 
-use std::{ffi::OsString, sync::Arc};
+use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use dasklet_api::LocalWorker;
 use dasklet_core::{
     DeathCause,
-    demand::{DrainRequest, LostRequest, MemberRef},
+    demand::{DrainRequest, LostRequest, MemberRef, MembersAnswer},
 };
 use dasklet_elastic::{GroupPlan, plan::RemovalCause};
 use tokio::sync::mpsc;
 
 use super::{
-    control::send_by_itself,
     group::{Group, LocalMember},
     home::Home,
     process::{Ended, Launch, Process, Role},
@@ -184,4 +183,22 @@ fn present<'a>(
         let reference = member.reference();
         references.contains(&reference).then_some((member, reference))
     })
+}
+
+/// Sends a request by itself, a few times if need be.
+fn send_by_itself(
+    http: Http,
+    path: &'static str,
+    body: impl serde::Serialize + Send + Sync + 'static,
+) {
+    tokio::spawn(async move {
+        for pause_millis in [50, 250, 1000] {
+            let answer = http.post::<_, MembersAnswer>(path, &body, Duration::from_secs(3)).await;
+            match answer {
+                Ok(_) => return,
+                Err(error) => tracing::debug!(%error, path, "request to the scheduler failed"),
+            }
+            tokio::time::sleep(Duration::from_millis(pause_millis)).await;
+        }
+    });
 }

@@ -13,7 +13,7 @@ use std::{
 use dasklet_api::IdleAction;
 use dasklet_core::{
     DeathCause,
-    demand::{DemandRequest, LostRequest, MembersAnswer, Shape},
+    demand::{DemandRequest, LostRequest, Shape},
 };
 use dasklet_elastic::{GroupHistory, GroupInput, GroupObservation, plan_groups};
 use tokio::sync::{mpsc, watch};
@@ -384,22 +384,4 @@ fn reason_in_words(cause: &DeathCause) -> String {
         DeathCause::Deleted => "stopped".to_owned(),
         cause => cause.to_string(),
     }
-}
-
-/// Sends a request by itself, a few times if need be.
-pub(super) fn send_by_itself(
-    http: Http,
-    path: &'static str,
-    body: impl serde::Serialize + Send + Sync + 'static,
-) {
-    tokio::spawn(async move {
-        for pause_millis in [50, 250, 1000] {
-            let answer = http.post::<_, MembersAnswer>(path, &body, Duration::from_secs(3)).await;
-            match answer {
-                Ok(_) => return,
-                Err(error) => tracing::debug!(%error, path, "request to the scheduler failed"),
-            }
-            tokio::time::sleep(Duration::from_millis(pause_millis)).await;
-        }
-    });
 }

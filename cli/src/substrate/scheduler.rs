@@ -21,6 +21,7 @@ pub struct Addresses {
     /// For clients and workers: `tcp://host:port`.
     pub scheduler: String,
     /// For HTTP: `http://host:port`.
+    #[serde(alias = "dashboard")]
     pub http: String,
 }
 
