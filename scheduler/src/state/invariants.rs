@@ -24,11 +24,24 @@ impl State {
         );
         self.check_counts();
         let mut held: HashMap<WorkerId, u64> = HashMap::new();
+        let queued: HashSet<(u32, SpecId, u32)> = self
+            .queues
+            .iter()
+            .flat_map(|(id, queue)| queue.iter().map(|entry| (*id, entry.spec, entry.index)))
+            .collect();
+        let timed: HashSet<TaskId> = self
+            .timers
+            .iter()
+            .filter_map(|timer| match timer {
+                Timer::Wake(task) => Some(task),
+                _ => None,
+            })
+            .collect();
         let mut bytes = 0;
         for (id, spec) in self.specs.iter() {
             self.check_description(id, spec);
             for index in 0..spec.len() {
-                bytes += self.check_cell(TaskId::new(id, index), spec, &mut held);
+                bytes += self.check_cell(TaskId::new(id, index), spec, &queued, &timed, &mut held);
             }
         }
         assert_eq!(self.counters.bytes_wanted, bytes, "bytes of wanted outputs");
@@ -130,14 +143,21 @@ impl State {
         edges
     }
 
-    fn check_cell(&self, task: TaskId, spec: &Spec, held: &mut HashMap<WorkerId, u64>) -> u64 {
+    fn check_cell(
+        &self,
+        task: TaskId,
+        spec: &Spec,
+        queued: &HashSet<(u32, SpecId, u32)>,
+        timed: &HashSet<TaskId>,
+        held: &mut HashMap<WorkerId, u64>,
+    ) -> u64 {
         let cell = spec.cell(task.index);
         let inputs_there = spec.missing == 0 && self.own_inputs_there(task);
         match cell.state {
             TaskState::Waiting => assert!(!inputs_there, "{task} waits for nothing"),
             TaskState::Ready => {
                 assert!(inputs_there, "{task} is ready without its inputs");
-                assert!(self.is_queued(task, spec), "{task} is ready and in no queue");
+                assert!(is_queued(task, spec, queued), "{task} is ready and in no queue");
             }
             TaskState::Assigned => {
                 let run = self.runs.at(cell.at);
@@ -145,8 +165,7 @@ impl State {
                 assert!(own, "{task} is assigned without a run");
             }
             TaskState::Delayed => {
-                let timed =
-                    spec.is_put || self.timers.iter().any(|timer| timer == Timer::Wake(task));
+                let timed = spec.is_put || timed.contains(&task);
                 assert!(timed, "{task} is delayed without a timer");
             }
             TaskState::Done => {
@@ -172,16 +191,6 @@ impl State {
         assert_eq!(cell.has(HISTORY), self.history.contains_key(&task), "history of {task}");
         assert!(done || !cell.has(COPIES | INLINE), "{task} keeps a value and is not done");
         if done { cell.nbytes } else { 0 }
-    }
-
-    fn is_queued(&self, task: TaskId, spec: &Spec) -> bool {
-        let covered = spec
-            .array()
-            .is_some_and(|array| array.cursor_queued && array.members.next <= task.index);
-        covered
-            || self.queues.get(&spec.queue).is_some_and(|queue| {
-                queue.iter().any(|entry| entry.spec == task.spec && entry.index == task.index)
-            })
     }
 
     fn check_runs(&self) {
@@ -266,4 +275,10 @@ impl State {
             }
         }
     }
+}
+
+fn is_queued(task: TaskId, spec: &Spec, queued: &HashSet<(u32, SpecId, u32)>) -> bool {
+    let covered =
+        spec.array().is_some_and(|array| array.cursor_queued && array.members.next <= task.index);
+    covered || queued.contains(&(spec.queue, task.spec, task.index))
 }

@@ -232,8 +232,13 @@ impl State {
                         self.abandon_run(consumer);
                         self.update(consumer, |cell| cell.flags |= AGAIN);
                         self.ready_or_wait(consumer);
+                        work.push(consumer);
                     }
-                    _ => {}
+                    // It may be to run again itself, and its earlier outputs have been read.
+                    TaskState::Waiting | TaskState::Ready | TaskState::Delayed => {
+                        work.push(consumer);
+                    }
+                    TaskState::Failed | TaskState::Cancelled => {}
                 }
             }
         }

@@ -19,7 +19,6 @@ pub struct Description {
     pub wanted: bool,
     pub is_put: bool,
     pub released: bool,
-    pub cancelled: bool,
 }
 
 impl Description {

@@ -44,15 +44,15 @@ fn run_seeds(mode: Mode, default_seeds: u64) {
 
 #[test]
 fn every_wanted_task_ends_whatever_happens_to_workers() {
-    run_seeds(Mode::Chaos, 2000);
+    run_seeds(Mode::Chaos, 1800);
 }
 
 #[test]
 fn planned_removals_lose_nothing() {
-    run_seeds(Mode::Drains, 700);
+    run_seeds(Mode::Drains, 600);
 }
 
 #[test]
 fn results_of_varying_tasks_belong_together() {
-    run_seeds(Mode::Varying, 700);
+    run_seeds(Mode::Varying, 600);
 }

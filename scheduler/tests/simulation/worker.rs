@@ -27,7 +27,7 @@ pub struct Stored {
 #[derive(Debug, Clone)]
 pub enum Report {
     Started(RunId),
-    Finished(RunId, TaskId, Vec<u64>, Option<Box<[u8]>>),
+    Finished(RunId, Vec<u64>, Option<Box<[u8]>>),
     Failed(RunId, ErrorClass, Vec<(TaskId, WorkerId)>),
     Returned(RunId),
     Copy(TaskId, u64),

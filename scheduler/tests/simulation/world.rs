@@ -9,8 +9,8 @@ use dasklet_core::{
     DeathCause, ErrorClass, Resources, RunId, SessionId, TaskId, WorkerId, demand::MemberRef,
 };
 use dasklet_scheduler::state::{
-    Action, Config, FailedRun, FinishedRun, Held, InputView, LocalRange, State, Time, ToSession,
-    ToWorker, WorkerDescription,
+    Action, Config, FailedRun, FinishedRun, Held, InputView, LocalRange, State, TaskState, Time,
+    ToSession, ToWorker, WorkerDescription,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -163,7 +163,7 @@ impl World {
             self.after_events();
             let event = self.events.peek().map(|Reverse((time, _))| *time);
             let timer = self.state.next_timer().map(|time| time.0);
-            let settled = timers && self.client.pending().is_empty();
+            let settled = timers && self.is_settled();
             let next = match (event, timer) {
                 (None, _) if !timers || settled => return,
                 (Some(event), Some(timer)) => event.min(timer.max(self.now)),
@@ -188,6 +188,14 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Everything ended, and nothing is being made again.
+    fn is_settled(&self) -> bool {
+        let tasks = &self.state.counters().tasks;
+        let pending = TaskState::ALL.into_iter().filter(|state| state.is_pending());
+        self.client.pending().is_empty()
+            && pending.map(|state| tasks[state as usize]).sum::<u64>() == 0
     }
 
     fn after_events(&mut self) {
@@ -283,7 +291,7 @@ impl World {
         let now = self.time();
         match report {
             Report::Started(run) => self.state.run_started(now, id, run),
-            Report::Finished(run, _, nbytes, inline) => {
+            Report::Finished(run, nbytes, inline) => {
                 let f = FinishedRun {
                     nbytes: &nbytes,
                     inline: inline.as_deref(),
@@ -429,7 +437,7 @@ impl World {
         let total = nbytes.iter().sum();
         self.workers[index].store.insert(assigned.task, Stored { nbytes: total, made_of });
         let inline = (nbytes.len() == 1 && self.rng.random_bool(0.3)).then(|| vec![1, 2].into());
-        Report::Finished(run, assigned.task, nbytes, inline)
+        Report::Finished(run, nbytes, inline)
     }
 
     fn join(&mut self) {
@@ -614,7 +622,6 @@ impl World {
                 wanted,
                 is_put: false,
                 released: false,
-                cancelled: false,
             });
         }
     }
@@ -631,7 +638,6 @@ impl World {
             wanted: true,
             is_put: true,
             released: false,
-            cancelled: false,
         });
     }
 
@@ -675,7 +681,7 @@ impl World {
             .client
             .descriptions
             .iter()
-            .filter(|d| d.is_put && !d.released)
+            .filter(|d| d.is_put)
             .filter(|d| !self.client.ends.contains_key(&(d.known.local, 0)))
             .map(|d| d.known.local)
             .collect();
@@ -723,7 +729,10 @@ impl World {
             for index in 0..description.members() {
                 let task = TaskId::new(description.spec, index);
                 let holders = self.state.task_holders(task);
-                if self.client.ends.get(&(description.known.local, index)) == Some(&End::Failed) {
+                let local = description.known.local;
+                // It may have failed after it was done, while the client was away.
+                let failed = self.state.failure(self.session, local, index).is_some();
+                if failed || self.client.ends.get(&(local, index)) == Some(&End::Failed) {
                     continue;
                 }
                 assert!(!holders.is_empty(), "{task} is done and held by nobody");
