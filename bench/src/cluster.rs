@@ -32,10 +32,10 @@ pub struct Workers {
 /// A running cluster; dropping it ends its processes.
 #[derive(Debug)]
 pub struct Cluster {
+    /// The processes of the workers; ended before the scheduler, which they would miss.
+    pub workers: Vec<Process>,
     /// The scheduler.
     pub scheduler: Process,
-    /// The processes of the workers.
-    pub workers: Vec<Process>,
     /// Connected to the scheduler.
     pub client: Client,
     address: String,

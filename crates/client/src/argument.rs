@@ -1,6 +1,6 @@
 //! Arguments of operations: values, and outputs of other tasks.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use serde::Serialize;
 
 use crate::{
@@ -32,7 +32,7 @@ pub struct Index;
 #[derive(Debug, Default)]
 pub struct ArgWriter {
     /// Encoded `args` fields of a `NativeOperation`.
-    args: BytesMut,
+    args: Vec<u8>,
     literal: Vec<u8>,
     dependencies: Vec<Dep>,
     count: u32,
@@ -63,10 +63,10 @@ impl ArgWriter {
     pub fn dependency(&mut self, dep: impl Into<Dep>) {
         self.count += 1;
         let position = self.dependencies.len() as u64;
-        let mut argument = BytesMut::with_capacity(6);
+        let mut argument = Vec::with_capacity(6);
         put_integer_or_zero(&mut argument, INPUT_FIELD, position);
         put_length(&mut self.args, ARGS_FIELD, argument.len());
-        self.args.put(argument);
+        self.args.put_slice(&argument);
         self.dependencies.push(dep.into());
     }
 
@@ -91,7 +91,7 @@ impl ArgWriter {
         &self.dependencies
     }
 
-    pub(crate) fn into_parts(self) -> (BytesMut, Vec<Dep>) {
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<Dep>) {
         (self.args, self.dependencies)
     }
 }

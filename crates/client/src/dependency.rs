@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dasklet_protocol::v1;
 
 use crate::{
@@ -125,7 +125,7 @@ impl Dep {
         &self,
         core: &Arc<Core>,
         place: &dyn Fn(Node) -> Result<(u64, bool), ClientError>,
-        buffer: &mut BytesMut,
+        buffer: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
         let mut is_array = false;
         match &self.source {

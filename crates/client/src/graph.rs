@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 
 use crate::{
@@ -259,7 +259,7 @@ pub(crate) fn submit(
         let index = graph.index_of(node)?;
         Ok((locals[index], graph.tasks[index].1 > 0))
     };
-    let mut dependencies = BytesMut::new();
+    let mut dependencies = Vec::new();
     for batch in order.chunks(BATCH) {
         core.shared.change(|session| {
             for index in batch {

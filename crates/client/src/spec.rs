@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dasklet_core::Resources;
 use dasklet_protocol::v1;
 use prost::Message;
@@ -119,7 +119,7 @@ impl Command {
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
     /// An operation and its encoded `args` fields.
-    Native { name: String, args: BytesMut },
+    Native { name: String, args: Vec<u8> },
     /// An encoded `TaskBody`.
     Encoded(Bytes),
 }
@@ -329,7 +329,7 @@ pub(crate) struct EncodedTask<'a> {
 
 impl EncodedTask<'_> {
     /// Writes the content of the message.
-    pub(crate) fn write(&self, buffer: &mut BytesMut) {
+    pub(crate) fn write(&self, buffer: &mut Vec<u8>) {
         use bytes::BufMut;
         put_bytes(buffer, 1, self.key);
         match self.body {
@@ -364,7 +364,7 @@ mod tests {
         else {
             unreachable!("an operation")
         };
-        let mut buffer = BytesMut::new();
+        let mut buffer = Vec::new();
         EncodedTask {
             body: BodyRef::Native { name: &name, args: &args },
             dependencies: &[],
@@ -377,7 +377,7 @@ mod tests {
             first_index: 100,
         }
         .write(&mut buffer);
-        let task = v1::Task::decode(buffer.freeze()).unwrap();
+        let task = v1::Task::decode(&buffer[..]).unwrap();
         assert_eq!(
             (
                 &task.key[..],

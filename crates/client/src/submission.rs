@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use dasklet_protocol::v1;
 
 use crate::{
@@ -44,9 +44,9 @@ pub(crate) fn encode_dependencies(
     core: &Arc<Core>,
     dependencies: &[Dep],
     place: &dyn Fn(Node) -> Result<(u64, bool), ClientError>,
-    into: &mut BytesMut,
+    into: &mut Vec<u8>,
 ) -> Result<(), ClientError> {
-    let mut one = BytesMut::new();
+    let mut one = Vec::new();
     for dependency in dependencies {
         one.clear();
         dependency.encode(core, place, &mut one)?;
@@ -68,7 +68,7 @@ pub(crate) fn submit_one(
     array: u32,
 ) -> Result<Arc<Hold>, ClientError> {
     let core = &job.core;
-    let mut dependencies = BytesMut::new();
+    let mut dependencies = Vec::new();
     encode_dependencies(core, &spec.dependencies, &no_node, &mut dependencies)?;
     let _submitting = core.submitting();
     let local = core.shared.change(|session| {
@@ -133,7 +133,7 @@ pub(crate) async fn room(core: &Core) -> Result<(), ClientError> {
 /// Arguments of some tasks of the same operation, encoded one after the other.
 #[derive(Default)]
 struct Batch {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     /// Where in `bytes` the arguments and the dependencies of each task end.
     ends: Vec<(usize, usize)>,
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, task::Waker};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use dasklet_protocol::{TARGET_MESSAGE_BYTES, v1};
 use prost::Message;
 
@@ -37,7 +37,7 @@ struct Submission {
     count: u32,
     options: Vec<TaskOptions>,
     /// Encoded `tasks` fields.
-    tasks: BytesMut,
+    tasks: Vec<u8>,
 }
 
 /// The messages of a session, in order.
@@ -51,7 +51,9 @@ pub(crate) struct Outbox {
     sender: Option<Waker>,
     submitters: Vec<Waker>,
     /// Where a task is written before its length is known.
-    scratch: BytesMut,
+    scratch: Vec<u8>,
+    /// The buffer of the last submission, for the next: fresh memory costs more than it seems.
+    spare: Vec<u8>,
     ended: bool,
 }
 
@@ -66,7 +68,8 @@ impl Default for Outbox {
             unacknowledged_bytes: 0,
             sender: None,
             submitters: Vec::new(),
-            scratch: BytesMut::new(),
+            scratch: Vec::new(),
+            spare: Vec::new(),
             ended: false,
         }
     }
@@ -90,7 +93,7 @@ impl Outbox {
         job: u32,
         local: u64,
         options: &TaskOptions,
-        encode: impl FnOnce(u32, u32, &mut BytesMut),
+        encode: impl FnOnce(u32, u32, &mut Vec<u8>),
     ) {
         if self.building.submit.as_ref().is_some_and(|s| s.is_full_for(job, options))
             || !self.building.rest.puts.is_empty()
@@ -102,7 +105,7 @@ impl Outbox {
             first: local,
             count: 0,
             options: Vec::new(),
-            tasks: BytesMut::new(),
+            tasks: std::mem::take(&mut self.spare),
         });
         let option = submission.option(options);
         self.scratch.clear();
@@ -175,7 +178,12 @@ impl Outbox {
         self.sequence += 1;
         let mut rest = std::mem::take(&mut self.building.rest);
         rest.sequence = self.sequence;
-        let message = encode(&rest, self.building.submit.take());
+        let mut submit = self.building.submit.take();
+        let message = encode(&rest, submit.as_ref());
+        if let Some(submission) = &mut submit {
+            self.spare = std::mem::take(&mut submission.tasks);
+            self.spare.clear();
+        }
         self.unsent_bytes += message.len();
         self.unsent.push_back((self.sequence, message));
     }
@@ -272,7 +280,7 @@ impl Submission {
     }
 }
 
-fn encode(rest: &v1::ClientMessage, submit: Option<Submission>) -> Bytes {
+fn encode(rest: &v1::ClientMessage, submit: Option<&Submission>) -> Bytes {
     let Some(submission) = submit else { return rest.encode_to_vec().into() };
     let head = v1::Submit {
         job: submission.job,
@@ -282,12 +290,12 @@ fn encode(rest: &v1::ClientMessage, submit: Option<Submission>) -> Bytes {
     };
     let length = head.encoded_len() + submission.tasks.len();
     let total = rest.encoded_len() + delimited_length(SUBMIT_FIELD, length);
-    let mut message = BytesMut::with_capacity(total);
+    let mut message = Vec::with_capacity(total);
     rest.encode_raw(&mut message);
     put_length(&mut message, SUBMIT_FIELD, length);
     head.encode_raw(&mut message);
-    message.put(submission.tasks);
-    message.freeze()
+    message.put_slice(&submission.tasks);
+    message.into()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ fn submit(outbox: &mut Outbox, job: u32, local: u64, options: &TaskOptions, body
         order,
         ..v1::Task::default()
     };
-    let encode = |option, order, buffer: &mut BytesMut| task(option, order).encode_raw(buffer);
+    let encode = |option, order, buffer: &mut Vec<u8>| task(option, order).encode_raw(buffer);
     outbox.submit(job, local, options, encode);
 }
 
