@@ -23,7 +23,7 @@ use datafusion::{
 
 /// The plan with no join left that shares what it knows between partitions.
 pub(crate) fn separate_partitions(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    Ok(plan.transform_up(separate).map(|done| done.data)?)
+    plan.transform_up(separate).map(|done| done.data)
 }
 
 /// True for a join of which every task needs the whole left side.

@@ -93,7 +93,7 @@ impl QuerySession {
         }
         let by_size = usize::try_from(bytes / BYTES_A_PARTITION).unwrap_or(MOST_PARTITIONS);
         let partitions =
-            self.options.partitions.unwrap_or(by_size.min(MOST_PARTITIONS).max(FEWEST_PARTITIONS));
+            self.options.partitions.unwrap_or(by_size.clamp(FEWEST_PARTITIONS, MOST_PARTITIONS));
         state.config_mut().options_mut().execution.target_partitions = partitions.max(1);
         let context = SessionContext::new_with_state(state);
         for (name, table) in opened {
