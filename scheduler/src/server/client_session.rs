@@ -25,6 +25,9 @@ pub(super) async fn serve(
     mut messages: Streaming<v1::ClientMessage>,
 ) {
     let mut session = None;
+    // Registered once, not for each message.
+    let closed = link.closed.clone().cancelled_owned();
+    tokio::pin!(closed);
     let mut progress: Option<Interval> = None;
     loop {
         let message = tokio::select! {
@@ -33,7 +36,7 @@ pub(super) async fn serve(
                 report_progress(&shell, session);
                 continue;
             }
-            () = link.closed.cancelled() => break,
+            () = &mut closed => break,
         };
         let Ok(Some(message)) = message else { break };
         if message.progress_millis > 0 {

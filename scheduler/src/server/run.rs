@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::serve::ListenerExt;
 use dasklet_core::Epoch;
 use dasklet_protocol::{MAX_MESSAGE_BYTES, v1::scheduler_server::SchedulerServer};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
@@ -191,6 +192,11 @@ pub async fn start(options: Options) -> Result<Running, ServeError> {
             .map_err(ServeError::Grpc)
     });
     let router = http::router(shell.clone());
+    let http_listener = http_listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot send small packets at once");
+        }
+    });
     tasks.spawn(async move {
         axum::serve(http_listener, router)
             .with_graceful_shutdown(stop.cancelled_owned())

@@ -5,6 +5,7 @@ use std::{
     time::Instant,
 };
 
+use dasklet_core::demand::{Demand, DemandRequest};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -122,6 +123,18 @@ impl Shell {
         core.metrics.longest_tick_micros =
             core.metrics.longest_tick_micros.max(self.now().micros_since(now));
         core.state.next_timer()
+    }
+}
+
+impl Core {
+    /// The demand. The state knows since when it has been idle once something has happened;
+    /// before that, the scheduler has been idle since its start.
+    pub fn demand(&self, now: Time, request: &DemandRequest) -> Demand {
+        let mut demand = self.state.demand(now, request);
+        if demand.version == 0 {
+            demand.idle_seconds = demand.idle_seconds.or(Some(now.0 as f64 / 1e6));
+        }
+        demand
     }
 }
 

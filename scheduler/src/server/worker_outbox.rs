@@ -108,7 +108,7 @@ impl WorkerOutbox {
         };
         while draft.bytes < TARGET_MESSAGE_BYTES {
             let Some(decision) = self.queue.front() else { break };
-            if draft.must_come_before(decision) {
+            if draft.must_wait(decision) {
                 break;
             }
             if let Some(decision) = self.queue.pop_front() {
@@ -126,7 +126,7 @@ impl WorkerOutbox {
 impl Draft<'_> {
     /// The worker drops what is released before it starts anything of the same message. So a
     /// release that was decided after a copy was asked for goes into the next message.
-    fn must_come_before(&self, next: &ToWorker) -> bool {
+    fn must_wait(&self, next: &ToWorker) -> bool {
         match next {
             ToWorker::Release(_) | ToWorker::ReleaseRange(..) | ToWorker::Forget(_) => {
                 !self.message.replicate.is_empty()

@@ -24,10 +24,13 @@ pub(super) async fn serve(
     mut messages: Streaming<v1::WorkerMessage>,
 ) {
     let mut worker = None;
+    // Registered once, not for each message.
+    let closed = link.closed.clone().cancelled_owned();
+    tokio::pin!(closed);
     loop {
         let message = tokio::select! {
             message = messages.message() => message,
-            () = link.closed.cancelled() => break,
+            () = &mut closed => break,
         };
         let Ok(Some(message)) = message else { break };
         let now = shell.now();

@@ -3,11 +3,15 @@
 use axum::{
     Json,
     body::Bytes,
-    http::StatusCode,
+    extract::Request,
+    http::{StatusCode, header::CONTENT_LENGTH},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
+
+use crate::server::limits;
 
 /// An error: a status, and `{"error": sentence}`.
 #[derive(Debug)]
@@ -42,6 +46,20 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.status, Json(json!({ "error": self.sentence }))).into_response()
     }
+}
+
+/// Refuses a body that is announced to be too large before any of it is read.
+pub(super) async fn check_length(request: Request, next: Next) -> Response {
+    let length = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limits::HTTP_BODY) {
+        let most = limits::HTTP_BODY;
+        let sentence = format!("the body is larger than the limit of {most} bytes: ask in parts");
+        return Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, sentence }.into_response();
+    }
+    next.run(request).await
 }
 
 /// Reads a JSON body whatever its content type. An empty body stands for `{}`.

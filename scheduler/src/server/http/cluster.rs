@@ -40,7 +40,7 @@ pub(super) async fn demand(
         wait_for_change(&shell, after, wait.min(LONGEST_WAIT)).await;
     }
     let now = shell.now();
-    Ok(Json(shell.lock().state.demand(now, &request)))
+    Ok(Json(shell.lock().demand(now, &request)))
 }
 
 /// Returns once the demand is not of version `after` any more, or after `wait`. A version of an

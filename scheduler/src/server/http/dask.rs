@@ -41,8 +41,7 @@ pub(super) fn desired_workers(core: &Core, now: Time) -> u32 {
     let members = core.state.members(now);
     let resources = members.first().map_or_else(Resources::one_slot, |m| m.resources.clone());
     let shape = Shape { group: String::new(), resources, most: MOST };
-    let demand =
-        core.state.demand(now, &DemandRequest { shapes: vec![shape], ..Default::default() });
+    let demand = core.demand(now, &DemandRequest { shapes: vec![shape], ..Default::default() });
     let needed: u32 = demand.groups.iter().map(|group| group.needed).sum();
     let useful: u32 = demand.trials.iter().map(|trial| trial.useful).sum();
     needed.saturating_add(useful)
@@ -51,7 +50,7 @@ pub(super) fn desired_workers(core: &Core, now: Time) -> u32 {
 /// `GET /api/v1/check_idle`.
 pub(super) async fn check_idle(State(shell): State<Arc<Shell>>) -> Json<Value> {
     let now = shell.now();
-    let demand = shell.lock().state.demand(now, &DemandRequest::default());
+    let demand = shell.lock().demand(now, &DemandRequest::default());
     Json(json!({ "idle_since": demand.idle_seconds.map(|seconds| unix_seconds() - seconds) }))
 }
 

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     routing::{MethodRouter, get, post},
 };
 use serde_json::{Value, json};
 
 use super::{
-    answer::Refusal, auth, cluster, dashboard, dask, prometheus, retire::retire_workers, tasks,
+    answer::{Refusal, check_length},
+    auth, cluster, dashboard, dask, prometheus,
+    retire::retire_workers,
+    tasks,
 };
 use crate::server::{limits, shell::Shell};
 
@@ -68,6 +71,7 @@ pub(in crate::server) fn router(shell: Arc<Shell>) -> Router {
         .merge(collect(reading()))
         .fallback(|| async { Refusal::not_found("there is no such page: see /sitemap.json") })
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY))
+        .layer(from_fn(check_length))
         .with_state(shell)
 }
 
