@@ -134,7 +134,7 @@ impl State {
     }
 
     pub(super) fn why_blocked(&self, class: &Class) -> String {
-        if self.workers.ids().is_empty() {
+        if self.workers.connected().is_empty() {
             return "no worker is connected".to_owned();
         }
         let fitting =

@@ -155,7 +155,7 @@ impl State {
 
     /// A worker that is to hold a copy: the one with the least data of the next few.
     fn target_for(&mut self, task: TaskId) -> Option<WorkerId> {
-        let ids = self.workers.ids();
+        let ids = self.workers.connected();
         let holders = self.holders(task);
         let start = self.next_target % ids.len().max(1);
         let best = (0..ids.len())

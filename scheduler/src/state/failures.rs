@@ -176,7 +176,7 @@ impl State {
     fn fail_dependents(&mut self, task: TaskId, failure: &Arc<Failure>) {
         let Some(spec) = self.specs.get(task.spec) else { return };
         if spec.active > 0 {
-            for consumer in spec.consumers.to_vec() {
+            for consumer in spec.consumers.iter().copied() {
                 self.failing.push((Failing::Spec(consumer), failure.clone()));
             }
         }

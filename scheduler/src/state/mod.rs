@@ -1,7 +1,7 @@
 //! The pure state machine: events in, actions out. It never awaits, reads a clock or touches a
 //! socket; whoever calls it tells it the time.
 //!
-//! Start with `state` (what there is), then `tasks` (how a task's state changes), `available` and
+//! Start with `machine` (what there is), then `tasks` (how a task's state changes), `available` and
 //! `lineage` (how outputs that come and go move their consumers), `release` (what is no longer
 //! needed), and `placement` (what runs where). `invariants` says what always holds.
 
@@ -22,6 +22,7 @@ mod invariants;
 mod join;
 mod lineage;
 mod locality;
+mod machine;
 mod members;
 mod placement;
 mod puts;
@@ -31,7 +32,6 @@ mod release;
 mod runs;
 mod sessions;
 mod spec;
-mod state;
 mod submit;
 mod tasks;
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod workers;
 pub use config::Config;
 pub use counters::Counters;
 pub use interface::*;
-pub use state::State;
+pub use machine::State;
 pub use views::*;
 
 /// Hash maps keyed by ids.

@@ -28,14 +28,26 @@ const MAX_WINDOW: u32 = 1024;
 const MAX_AVOIDING: usize = 8;
 
 /// A queue's turn: lower first.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy)]
 struct Turn {
     served: f64,
     key: u64,
     queue: u32,
 }
 
+impl PartialEq for Turn {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
 impl Eq for Turn {}
+
+impl PartialOrd for Turn {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Ord for Turn {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
@@ -186,7 +198,7 @@ impl State {
     fn find_room(&mut self, class: u32, task: TaskId, mean: Mean) -> Option<Place> {
         let place = self.find_any_room(class, task, mean)?;
         let reads = self.specs.get(task.spec).is_some_and(|spec| !spec.inputs.is_empty());
-        if !reads || self.workers.ids().len() < 2 {
+        if !reads || self.workers.connected().len() < 2 {
             return Some(place);
         }
         Some(self.nearer(class, task, mean, place).unwrap_or(place))

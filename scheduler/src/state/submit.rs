@@ -223,7 +223,7 @@ impl State {
         let (options, new_class) = self.interned.intern(options);
         let class = self.interned.class_of(options);
         if new_class {
-            let ids = self.workers.ids().to_vec();
+            let ids = self.workers.connected().to_vec();
             for id in ids {
                 self.note_capable(class, id);
                 self.offer_room(id);

@@ -265,10 +265,10 @@ fn find_circle(
     };
     let mut consumers = vec![Vec::new(); tasks.len()];
     let mut missing = vec![0u32; tasks.len()];
-    for position in 0..tasks.len() {
+    for (position, missing) in missing.iter_mut().enumerate() {
         for source in sources(position) {
             consumers[source].push(position);
-            missing[position] += 1;
+            *missing += 1;
         }
     }
     let mut free: Vec<usize> = (0..tasks.len()).filter(|p| missing[*p] == 0).collect();

@@ -164,7 +164,7 @@ impl Workers {
     }
 
     /// The connected ones, in the order in which they came.
-    pub fn ids(&self) -> &[WorkerId] {
+    pub fn connected(&self) -> &[WorkerId] {
         &self.live
     }
 

@@ -27,7 +27,7 @@ pub fn submission(
         let mut sources: Vec<Known> = known.to_vec();
         sources.extend(&new);
         let array = rng.random_bool(0.4).then(|| {
-            if rng.random_bool(0.03) { rng.random_range(200..600) } else { rng.random_range(1..12) }
+            if rng.random_bool(0.01) { rng.random_range(200..600) } else { rng.random_range(1..12) }
         });
         let mut dependencies = Vec::new();
         for _ in 0..rng.random_range(0..4) {
@@ -40,7 +40,7 @@ pub fn submission(
             array,
             outputs: if rng.random_bool(0.2) { rng.random_range(2..12) } else { 1 },
         };
-        let key = rng.random_bool(0.3).then(|| format!("key-{}", own.local)).unwrap_or_default();
+        let key = if rng.random_bool(0.3) { format!("key-{}", own.local) } else { String::new() };
         tasks.push(SubmittedTask {
             key: Key::from(key.as_str()),
             body: Box::default(),

@@ -201,7 +201,9 @@ impl World {
     fn after_events(&mut self) {
         self.state.schedule(self.time());
         self.steps += 1;
-        if self.steps.is_multiple_of(self.check_every) {
+        // The walk costs as much as there are tasks: the larger, the rarer.
+        let tasks: u64 = self.state.counters().tasks.iter().sum();
+        if self.steps.is_multiple_of(self.check_every * (1 + tasks / 32)) {
             self.state.check_invariants();
         }
         let mut actions = std::mem::take(&mut self.actions);
