@@ -228,7 +228,9 @@ fn scale(
         let initial = policy.initial_size();
         // The window then holds the user's first size as it would a recommendation.
         history.recommend(initial, now_micros, 0);
-        return Sizing::plain(initial, Reason::Initial);
+        // The demand was not looked at yet, and nothing else may ask for another plan.
+        let recheck_micros = Some(now_micros);
+        return Sizing { recheck_micros, ..Sizing::plain(initial, Reason::Initial) };
     };
     let Some(demand) = demand else {
         return Sizing::plain(autoscale.clamp(current).max(supply), Reason::NoMetrics);

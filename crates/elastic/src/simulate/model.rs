@@ -120,7 +120,10 @@ impl<'a> Model<'a> {
         let Some(victim) = serving else { return };
         victim.member.phase = Phase::Failed { served: true };
         for slot in &mut victim.slots {
-            if let Some((arrived, seconds)) = slot.task.take().filter(|_| slot.free_at > now) {
+            // What had ended before stays ended, and is counted with the other ends.
+            if slot.free_at > now
+                && let Some((arrived, seconds)) = slot.task.take()
+            {
                 self.queue.push_front(Batch { arrived, count: 1, seconds });
                 self.timeline.summary.rerun += 1;
             }

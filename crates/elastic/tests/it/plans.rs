@@ -19,6 +19,16 @@ fn a_new_group_gets_its_initial_size() {
 }
 
 #[test]
+fn after_the_initial_size_the_demand_is_looked_at_without_being_asked() {
+    let mut history = GroupHistory::default();
+    let asked = demand(0, 4, 0);
+    let first = plan_at(&scaled(0, 6), &[], Some(&asked), &mut history, NOW);
+    assert_eq!((first.create, first.requeue_after_micros), (0, Some(1)));
+    let next = plan_at(&scaled(0, 6), &[], Some(&asked), &mut history, NOW + 1);
+    assert_eq!((next.create, next.requeue_after_micros), (4, None));
+}
+
+#[test]
 fn starting_members_are_supply() {
     let members = [serving("a"), starting("b", 10), starting("c", 10)];
     let plan = plan(&scaled(0, 10), &members, Some(&demand(1, 4, 1)), 3);

@@ -9,7 +9,10 @@ use proptest::prelude::*;
 use crate::support::scaled;
 
 fn replay(text: &str, policy: &GroupPolicy) -> Timeline {
-    simulate(&Trace::parse(text).unwrap(), policy)
+    match Trace::parse(text) {
+        Ok(trace) => simulate(&trace, policy),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[test]
@@ -48,6 +51,19 @@ fn tasks_of_a_killed_member_run_again_on_its_replacement() {
     );
     let summary = &timeline.summary;
     assert_eq!((summary.tasks, summary.rerun, summary.created), (40, 2, 6));
+}
+
+#[test]
+fn a_death_at_any_moment_loses_no_task() {
+    for quarter in 0..60 {
+        let kill = f64::from(quarter) / 4.0;
+        let text = format!(
+            "{{\"time\": 0, \"tasks\": 100, \"meanSeconds\": 0.5, \"slots\": 2}}\n\
+             {{\"time\": {kill}, \"kill\": 2}}"
+        );
+        let summary = replay(&text, &scaled(0, 4)).summary;
+        assert_eq!((summary.tasks, summary.unfinished), (100, 0), "killed at {kill}");
+    }
 }
 
 #[test]
