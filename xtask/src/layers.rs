@@ -17,10 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dasklet-client", &["dasklet-core", "dasklet-protocol"]),
     ("dasklet-query", &["dasklet-client", "dasklet-core"]),
     ("dasklet-scheduler", &["dasklet-core", "dasklet-protocol"]),
-    (
-        "dasklet-worker",
-        &["dasklet-client", "dasklet-core", "dasklet-protocol", "dasklet-query"],
-    ),
+    ("dasklet-worker", &["dasklet-client", "dasklet-core", "dasklet-protocol", "dasklet-query"]),
     (
         "dasklet",
         &[
@@ -34,10 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "dasklet-worker",
         ],
     ),
-    (
-        "dasklet-bench",
-        &["dasklet-client", "dasklet-core", "dasklet-protocol", "dasklet-scheduler"],
-    ),
+    ("dasklet-bench", &["dasklet-client", "dasklet-core", "dasklet-protocol", "dasklet-scheduler"]),
     ("xtask", &[]),
 ];
 
@@ -67,7 +61,8 @@ fn violations(metadata: &Value) -> Vec<String> {
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let name = package["name"].as_str().unwrap_or_default();
         let Some(allowed) = allowed.get(name) else {
-            problems.push(format!("{name} has no place in the rule: add it to xtask/src/layers.rs"));
+            problems
+                .push(format!("{name} has no place in the rule: add it to xtask/src/layers.rs"));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {

@@ -1,5 +1,6 @@
 //! Build and test automation: `cargo xtask test` runs all that must hold before a change lands.
 
+mod benchmarks;
 mod documents;
 mod layers;
 mod steps;
@@ -26,6 +27,10 @@ enum Command {
     Test(TestArguments),
     /// Run only the commands in the documents (README.md and docs/).
     Docs,
+    /// Run the benchmarks that docs/benchmarks.md quotes; one JSON line each.
+    ///
+    /// Example: cargo xtask bench --only noop
+    Bench(BenchArguments),
 }
 
 #[derive(clap::Args)]
@@ -39,10 +44,21 @@ struct TestArguments {
     only: Vec<String>,
 }
 
+#[derive(clap::Args)]
+struct BenchArguments {
+    /// Small sizes: shows that each runs, measures nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Run only the benchmarks whose command contains this text. May be repeated.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test(arguments) => steps::test(arguments.full, &arguments.only),
         Command::Docs => documents::run_commands(),
+        Command::Bench(arguments) => benchmarks::run(arguments.quick, &arguments.only),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{documents, layers, tools};
+use crate::{benchmarks, documents, layers, tools};
 
 /// Runs every step, or those whose name contains one of `only`; all of them even when one fails,
 /// so that one run tells everything.
@@ -58,6 +58,7 @@ fn steps(full: bool) -> Vec<(&'static str, Step)> {
         ("test", Box::new(move || tests(full))),
         ("rustdoc", Box::new(rustdoc)),
         ("documents", Box::new(documents::run_commands)),
+        ("benchmarks", Box::new(|| benchmarks::run(true, &[]))),
     ]
 }
 
