@@ -1,11 +1,11 @@
 //! The dependency rule between our crates, see `docs/architecture.md`.
 
-use std::{collections::BTreeMap, process::Command};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::tools;
+use crate::steps;
 
 /// What each crate may use of ours, in programs and libraries (not in tests). A crate that is
 /// not named here is an error: whoever adds one decides where it stands.
@@ -40,9 +40,7 @@ const DATAFUSION_USER: &str = "dasklet-query";
 
 /// Compares the workspace with the rule.
 pub fn check() -> Result<()> {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--locked"])
-        .current_dir(tools::root())
+    let output = steps::cargo(["metadata", "--format-version", "1", "--no-deps", "--locked"])
         .output()
         .context("could not start cargo metadata")?;
     if !output.status.success() {

@@ -1,9 +1,6 @@
 //! Where things are, and the tools that the test command installs for itself.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -43,10 +40,8 @@ pub fn cargo_deny() -> Result<PathBuf> {
 
 /// The folder with the programs that this workspace builds.
 pub fn programs() -> Result<PathBuf> {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--locked", "--package", "dasklet", "--package"])
-        .args(["dasklet-bench", "--message-format", "json-render-diagnostics"])
-        .current_dir(root())
+    let output = steps::cargo(["build", "--release", "--locked", "--package", "dasklet"])
+        .args(["--package", "dasklet-bench", "--message-format", "json-render-diagnostics"])
         .stderr(std::process::Stdio::inherit())
         .output()
         .context("could not start cargo")?;

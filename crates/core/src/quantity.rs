@@ -2,7 +2,9 @@
 
 /// A text that is no quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a quantity: write a number with an optional suffix, such as 500m, 2, 1.5, 64Mi or 2Gi")]
+#[error(
+    "'{0}' is not a quantity: write a number with an optional suffix, such as 500m, 2, 1.5, 64Mi or 2Gi"
+)]
 pub struct BadQuantity(pub String);
 
 /// Parses a quantity into thousandths of a unit, rounded up as Kubernetes does.
@@ -12,13 +14,15 @@ pub struct BadQuantity(pub String);
 /// beyond 64 bits of thousandths.
 pub fn parse_thousandths(text: &str) -> Result<u64, BadQuantity> {
     let bad = || BadQuantity(text.to_owned());
-    let digits_end = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '+'))
-        .unwrap_or(text.len());
+    let digits_end =
+        text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '+')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(digits_end);
     let number = number.strip_prefix('+').unwrap_or(number);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && fraction.is_empty() || whole.contains('+') || fraction.contains(['+', '.']) {
+    if whole.is_empty() && fraction.is_empty()
+        || whole.contains('+')
+        || fraction.contains(['+', '.'])
+    {
         return Err(bad());
     }
     let (numerator, exponent_of_ten) = match suffix {
