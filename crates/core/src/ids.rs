@@ -19,6 +19,7 @@ macro_rules! dense_id {
         impl $name {
             /// The id as an index into a dense table.
             #[must_use]
+            #[inline]
             pub const fn index(self) -> usize {
                 self.0 as usize
             }
@@ -61,18 +62,21 @@ pub struct TaskId {
 impl TaskId {
     /// Member `index` of `spec`.
     #[must_use]
+    #[inline]
     pub const fn new(spec: SpecId, index: u32) -> Self {
         Self { spec, index }
     }
 
     /// As it travels: the spec in the upper, the index in the lower 32 bits.
     #[must_use]
+    #[inline]
     pub const fn to_bits(self) -> u64 {
         (self.spec.0 as u64) << 32 | self.index as u64
     }
 
     /// The inverse of [`TaskId::to_bits`].
     #[must_use]
+    #[inline]
     pub const fn from_bits(bits: u64) -> Self {
         Self { spec: SpecId((bits >> 32) as u32), index: bits as u32 }
     }
@@ -97,12 +101,14 @@ pub struct RunId {
 impl RunId {
     /// As it travels: the generation in the upper, the slot in the lower 32 bits.
     #[must_use]
+    #[inline]
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.slot as u64
     }
 
     /// The inverse of [`RunId::to_bits`].
     #[must_use]
+    #[inline]
     pub const fn from_bits(bits: u64) -> Self {
         Self { slot: bits as u32, generation: (bits >> 32) as u32 }
     }
