@@ -177,6 +177,13 @@ impl State {
             .is_some_and(|copying| copying.iter().any(|(w, old)| *w == worker && *old))
     }
 
+    /// A copy that the worker was asked for and has not told of is not to be counted on.
+    pub(super) fn outdate_copy(&mut self, task: TaskId, worker: WorkerId) {
+        if let Some(copying) = self.copying.get_mut(&task) {
+            copying.iter_mut().filter(|(w, _)| *w == worker).for_each(|(_, old)| *old = true);
+        }
+    }
+
     /// Takes note that a copy that was asked for is there; true if it is out of date.
     pub(super) fn end_copying(&mut self, task: TaskId, worker: WorkerId) -> Option<bool> {
         let copying = self.copying.get_mut(&task)?;
@@ -253,6 +260,9 @@ impl State {
             return;
         }
         let mut moving = std::mem::take(&mut worker.moving);
+        for task in &moving {
+            self.copying.remove(task);
+        }
         worker.to_move.append(&mut moving);
         self.timers.add(self.now.after_micros(RETRY_MICROS), Timer::DrainRetry(id));
         self.drains_moved = true;

@@ -4,7 +4,7 @@ use dasklet_core::{DeathCause, ErrorClass, RunId, TaskId, WorkerId};
 
 use super::{
     Action, AttemptEnd, AttemptRecord, FailedRun, FinishedRun, State, TaskState, Time, ToWorker,
-    members::{AGAIN, INLINE, SIZES, WANTED},
+    members::{AGAIN, INLINE, REMADE, SIZES, WANTED},
     runs::Run,
     timers::Timer,
 };
@@ -44,6 +44,8 @@ impl State {
         let task = ended.task;
         if ended.abandoned {
             if !self.holds(w, task) && !self.runs_at(task, w) {
+                // A copy that it fetches at the same time is dropped with it.
+                self.outdate_copy(task, w);
                 self.actions.push(Action::Worker(w, ToWorker::Release(task)));
             }
             return;
@@ -78,7 +80,7 @@ impl State {
             cell.state = TaskState::Done;
             cell.at = w.0;
             cell.nbytes = nbytes;
-            cell.flags &= !AGAIN;
+            cell.flags &= !(AGAIN | REMADE);
             if many {
                 cell.flags |= SIZES;
             }

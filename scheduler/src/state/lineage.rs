@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::{
     Action, State, TaskState, ToWorker,
-    members::{AGAIN, COPIES, NOWHERE, WANTED},
+    members::{AGAIN, COPIES, NOWHERE, REMADE, WANTED},
     spec::EdgeMembers,
     timers::Timer,
 };
@@ -183,7 +183,7 @@ impl State {
         if let Some(job) = self.jobs.get_mut(&job) {
             job.recomputed += 1;
         }
-        self.set_flag(task, AGAIN);
+        self.set_flag(task, AGAIN | REMADE);
         self.require_own(task);
         if !deterministic {
             self.invalidate_consumers(task);
@@ -226,19 +226,14 @@ impl State {
                         work.push(consumer);
                         self.needs.push(consumer);
                     }
-                    // It was read before it was dropped; nothing newer was read since.
-                    TaskState::Released => work.push(consumer),
                     TaskState::Assigned => {
                         self.abandon_run(consumer);
                         self.update(consumer, |cell| cell.flags |= AGAIN);
                         self.ready_or_wait(consumer);
                         work.push(consumer);
                     }
-                    // It may be to run again itself, and its earlier outputs have been read.
-                    TaskState::Waiting | TaskState::Ready | TaskState::Delayed => {
-                        work.push(consumer);
-                    }
-                    TaskState::Failed | TaskState::Cancelled => {}
+                    // It may have been done before, and its earlier outputs have been read.
+                    _ => work.push(consumer),
                 }
             }
         }
@@ -265,8 +260,15 @@ impl State {
     pub fn copy_held(&mut self, now: super::Time, w: WorkerId, task: TaskId, nbytes: u64) {
         self.now = now;
         let Some(worker) = self.workers.get_mut(w) else { return };
+        let from = worker.incoming.iter().find(|(asked, _)| *asked == task).map(|(_, from)| *from);
         worker.incoming.retain(|(asked, _)| *asked != task);
         let outdated = self.end_copying(task, w);
+        if outdated == Some(true)
+            && let Some(from) = from.and_then(|from| self.workers.get_mut(from))
+        {
+            from.to_move.push(task);
+            self.drains_moved = true;
+        }
         let Some(spec) = self.specs.get(task.spec) else {
             return self.drop_unasked(w, task);
         };
@@ -275,8 +277,10 @@ impl State {
         }
         let cell = spec.cell(task.index);
         match cell.state {
-            TaskState::Done if spec.varying && outdated != Some(false) => {
-                self.drop_unasked(w, task)
+            TaskState::Done
+                if outdated == Some(true) || spec.varying && outdated != Some(false) =>
+            {
+                self.drop_unasked(w, task);
             }
             TaskState::Done => self.add_holder(task, w),
             TaskState::Delayed if spec.is_put => self.store_done(task, w, nbytes),
@@ -322,7 +326,7 @@ impl State {
         self.counters.bytes_wanted += nbytes;
         self.update(task, |cell| {
             cell.state = TaskState::Done;
-            cell.flags &= !AGAIN;
+            cell.flags &= !(AGAIN | REMADE);
             cell.at = w.0;
             cell.nbytes = nbytes;
         });

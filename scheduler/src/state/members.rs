@@ -18,6 +18,8 @@ pub(super) const INLINE: u8 = 4;
 pub(super) const HISTORY: u8 = 8;
 /// Run again because its outputs were lost or its worker died: goes before what was handed out.
 pub(super) const AGAIN: u8 = 16;
+/// Was done before: if nobody needs it any more, it is released, not cancelled.
+pub(super) const REMADE: u8 = 64;
 /// The sizes of several outputs are kept, see `State::sizes`.
 pub(super) const SIZES: u8 = 32;
 

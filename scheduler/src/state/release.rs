@@ -4,7 +4,7 @@ use dasklet_core::{ErrorClass, SessionId, SpecId, TaskId, WorkerId};
 
 use super::{
     Action, LocalRange, State, TaskState, Time, ToWorker,
-    members::{COPIES, INLINE, NOWHERE, SIZES, WANTED},
+    members::{COPIES, INLINE, NOWHERE, REMADE, SIZES, WANTED},
     spec::{EdgeMembers, Spec},
 };
 
@@ -133,7 +133,9 @@ impl State {
         } else if !kept && cell.state.is_pending() {
             self.abandon_run(task);
             self.update(task, |cell| {
-                cell.state = TaskState::Cancelled;
+                let done_before = cell.has(REMADE);
+                cell.state = if done_before { TaskState::Released } else { TaskState::Cancelled };
+                cell.flags &= WANTED;
                 cell.at = NOWHERE;
             });
             self.check_own_sources(task);

@@ -51,7 +51,7 @@ impl State {
     pub(super) fn set_flag(&mut self, task: TaskId, flag: u8) {
         if let Some(spec) = self.specs.get_mut(task.spec) {
             let mut cell = spec.cell(task.index);
-            if !cell.has(flag) {
+            if cell.flags & flag != flag {
                 cell.flags |= flag;
                 spec.put_cell(task.index, cell);
             }

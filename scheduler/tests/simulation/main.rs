@@ -11,7 +11,10 @@ mod graph;
 mod worker;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Mutex,
+};
 
 use world::{Mode, World};
 
@@ -24,22 +27,27 @@ fn run_seeds(mode: Mode, default_seeds: u64) {
         return World::new(seed, mode).run();
     }
     let seeds = number("DASKLET_SIM_SEEDS").unwrap_or(default_seeds);
-    let threads = 2;
+    let failed = Mutex::new(None);
+    let (threads, is_over) = (2, || failed.lock().unwrap().is_some());
     std::thread::scope(|scope| {
         for thread in 0..threads {
+            let (failed, is_over) = (&failed, &is_over);
             scope.spawn(move || {
                 for seed in (thread..seeds).step_by(threads as usize) {
                     let run = AssertUnwindSafe(|| World::new(seed, mode).run());
+                    if is_over() {
+                        return;
+                    }
                     if catch_unwind(run).is_err() {
-                        eprintln!(
-                            "{mode:?}: seed {seed} fails: replay it with DASKLET_SIM_SEED={seed}"
-                        );
-                        std::process::exit(101);
+                        *failed.lock().unwrap() = Some(seed);
                     }
                 }
             });
         }
     });
+    if let Some(seed) = failed.into_inner().unwrap() {
+        panic!("{mode:?}: seed {seed} fails: replay it with DASKLET_SIM_SEED={seed}");
+    }
 }
 
 #[test]
