@@ -111,6 +111,16 @@ fn wrong_argument_types_are_explained() {
 }
 
 #[test]
+fn a_wrong_number_of_arguments_is_explained() {
+    refused(&tasks(&["{name: odd, op: cube, args: [1, 2]}"]), 1, &["cube", "takes 1 argument"]);
+}
+
+#[test]
+fn a_task_that_needs_itself_is_refused() {
+    refused(&tasks(&["{name: own, op: identity, args: [{from: own}]}"]), 2, &["own -> own"]);
+}
+
+#[test]
 fn a_circle_of_tasks_is_refused() {
     let manifest = tasks(&[
         "{name: first, op: noop, after: [second]}",
@@ -149,7 +159,9 @@ fn a_port_in_use_is_named() {
     let port = taken.local_addr().unwrap().port().to_string();
     let scene = Scene::new();
     let file = scene.file("manifest.yaml", CLUSTER);
-    scene.refuses(&["up", "-f", text(&file), "--port", &port], 3, &["in use", &port]);
+    for option in ["--port", "--http-port"] {
+        scene.refuses(&["up", "-f", text(&file), option, &port], 3, &["in use", &port]);
+    }
 }
 
 #[test]

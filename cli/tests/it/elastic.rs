@@ -1,6 +1,9 @@
 //! Growth with the queue, and back.
 
-use crate::support::{Scene, Up, events, events_of, eventually, text};
+use dasklet_client::{Client, Command, TaskArray, TaskSpec};
+use serde_json::Value;
+
+use crate::support::{Scene, Up, assert_numbers, events, events_of, eventually, runtime, text};
 
 const ELASTIC: &str = "
 apiVersion: kubernetes.dask.org/v1
@@ -70,5 +73,56 @@ fn the_account_tells_of_growth() {
     let cluster = &answer["clusters"]["elastic"];
     assert_eq!(cluster["workersPeak"], 6, "{cluster}");
     assert_eq!(cluster["tasksDone"], 120, "{cluster}");
+    scene.assert_nothing_runs();
+}
+
+/// 0.2 s of work, and a result too long to travel with the news of its end.
+const NAP: &str = "sleep 0.2; printf %05000d $DASKLET_ARRAY_INDEX";
+
+#[test]
+fn wanted_results_keep_a_holder_until_they_are_fetched() {
+    let scene = Scene::new();
+    let cluster = scene.file("cluster.yaml", ELASTIC);
+    let log = scene.path("events.jsonl");
+    let up = Up::start(&scene, &["-f", text(&cluster), "--events", text(&log)]);
+    let sizes = || -> Vec<u64> {
+        let all = events(&log);
+        let decisions = events_of(&all, "decision").into_iter();
+        decisions.map(|event| event["to"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(scene.processes_named("dasklet-worker").len(), 0);
+    runtime().block_on(async {
+        let client = Client::connect(&up.scheduler).await.unwrap();
+        let spec = TaskSpec::command(Command::new(["sh", "-c", NAP]));
+        let naps: TaskArray<Value> = client.submit_array(&spec, 500).unwrap();
+        naps.wait().await.unwrap();
+        assert_eq!(sizes().iter().max(), Some(&6), "{:?}", sizes());
+
+        // One that nothing runs on stays for what it holds, for longer than the window that
+        // would have taken it away.
+        eventually("a holder alone is left, and has been idle", || {
+            let members = up.members();
+            let idle = members.iter().map(|member| member["idleSeconds"].as_f64().unwrap());
+            (members.len() == 1 && idle.fold(0.0, f64::max) > 2.5).then_some(())
+        });
+        assert!(!sizes().contains(&0), "{:?}", sizes());
+        assert_numbers(&naps).await;
+        drop(naps);
+        eventually("all workers are gone", || {
+            scene.processes_named("dasklet-worker").is_empty().then_some(())
+        });
+        client.close().await;
+    });
+    let all = eventually("the last end is told", || {
+        let all = events(&log);
+        (events_of(&all, "workerEnded").len() == events_of(&all, "workerStarted").len())
+            .then_some(all)
+    });
+    assert_eq!(sizes().last(), Some(&0), "{:?}", sizes());
+    for event in events_of(&all, "decision") {
+        println!("{} -> {}: {}", event["from"], event["to"], event["reason"]);
+        assert!(!event["reason"].as_str().unwrap().is_empty(), "{event}");
+    }
+    up.interrupt().assert_code(130);
     scene.assert_nothing_runs();
 }

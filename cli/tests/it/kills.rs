@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Scene, events, events_of, eventually, example, signal, text};
+use crate::support::{Scene, Up, events, events_of, eventually, example, signal, text};
 
 /// Three workers; a first array leaves outputs on all of them, a second one that needs these
 /// gives time to kill one.
@@ -68,6 +68,49 @@ fn a_killed_worker_does_not_change_the_answer_of_a_query() {
     signal("KILL", u32::try_from(victim).unwrap());
     let answer = running.wait().assert_code(0).json();
     crate::sql::assert_counts_flights(answer["jobs"][0]["rows"].as_array().unwrap());
+    scene.assert_nothing_runs();
+}
+
+/// Two workers; while one is frozen the query cannot end, so what the other one holds is certainly
+/// wanted when it dies.
+#[test]
+fn outputs_of_a_query_that_die_with_their_worker_are_made_again() {
+    let scene = Scene::new();
+    let cluster = "
+apiVersion: kubernetes.dask.org/v1
+kind: DaskCluster
+metadata: {name: flights}
+spec:
+  worker: {replicas: 2, threads: 1, memory: 512Mi}
+";
+    let cluster = scene.file("cluster.yaml", cluster);
+    let up = Up::start(&scene, &["-f", text(&cluster)]);
+    let pids = eventually("both workers serve", || {
+        let members = up.members();
+        let pid = |member: &Value| member["instance"].as_str().unwrap().parse::<u32>().unwrap();
+        (members.len() == 2).then(|| members.iter().map(pid).collect::<Vec<_>>())
+    });
+    let (victim, frozen) = (pids[0], pids[1]);
+    let of = |pid: u32, field: &str| {
+        let members = up.members();
+        let member = members.iter().find(|member| member["instance"] == pid.to_string());
+        member.unwrap()[field].as_u64().unwrap()
+    };
+    signal("STOP", frozen);
+    let flights = example("flights.yaml");
+    let submit = ["submit", "-f", text(&flights), "--scheduler", &up.scheduler, "--output", "json"];
+    let running = scene.start(&submit);
+    eventually("one has results and the other one has tasks", || {
+        (of(frozen, "running") > 0 && of(victim, "bytesSole") > 0).then_some(())
+    });
+    signal("KILL", victim);
+    signal("CONT", frozen);
+
+    let answer = running.wait().assert_code(0).json();
+    crate::sql::assert_counts_flights(answer["jobs"][0]["rows"].as_array().unwrap());
+    assert!(answer["jobs"][0]["recomputed"].as_u64() >= Some(1), "{answer}");
+    assert!(up.recomputed() >= 1);
+    up.interrupt().assert_code(130).assert_says(&["SIGKILL"]);
     scene.assert_nothing_runs();
 }
 

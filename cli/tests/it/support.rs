@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -10,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dasklet_client::TaskArray;
 use serde_json::Value;
 
 /// Every process of a test must end within this.
@@ -50,7 +52,12 @@ impl Ended {
 pub struct Scene {
     pub folder: tempfile::TempDir,
     mark: String,
+    /// Holds the temporary files of the programs, and little.
+    small_disk: Option<PathBuf>,
 }
+
+/// Starts a program on a small file system that only it and its children see.
+const MOUNT: &str = "mount -t tmpfs -o size=16m tmpfs \"$0\" && exec \"$@\"";
 
 impl Scene {
     pub fn new() -> Self {
@@ -59,7 +66,24 @@ impl Scene {
         Self {
             folder: tempfile::tempdir().unwrap(),
             mark: format!("{}-{number}", std::process::id()),
+            small_disk: None,
         }
+    }
+
+    /// A scene whose programs keep their temporary files on a disk of 16 MiB; none if the system
+    /// lets nobody mount one.
+    pub fn on_small_disk() -> Option<Self> {
+        let mut scene = Self::new();
+        let disk = scene.path("small");
+        fs::create_dir(&disk).unwrap();
+        let status = mounted(&disk).arg("true").status();
+        scene.small_disk = Some(disk);
+        status.is_ok_and(|status| status.success()).then_some(scene)
+    }
+
+    /// The small disk.
+    pub fn small_disk(&self) -> Option<&Path> {
+        self.small_disk.as_deref()
     }
 
     /// A file of the scene.
@@ -76,7 +100,15 @@ impl Scene {
 
     /// The program with these arguments, in the scene's folder.
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dasklet"));
+        let program = env!("CARGO_BIN_EXE_dasklet");
+        let mut command = match &self.small_disk {
+            None => Command::new(program),
+            Some(disk) => {
+                let mut command = mounted(disk);
+                command.arg(program).env("TMPDIR", disk);
+                command
+            }
+        };
         command
             .args(args)
             .current_dir(self.folder.path())
@@ -210,6 +242,30 @@ impl Up {
         self.child.id()
     }
 
+    /// What the scheduler's HTTP API answers.
+    pub fn get(&self, path: &str) -> String {
+        let authority = self.dashboard.trim_start_matches("http://").split('/').next().unwrap();
+        let mut stream = TcpStream::connect(authority).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.lines().next().unwrap().ends_with("200 OK"), "{path}: {answer}");
+        body.to_owned()
+    }
+
+    /// The workers as the scheduler sees them.
+    pub fn members(&self) -> Vec<Value> {
+        serde_json::from_str(&self.get("/api/v1/members")).unwrap()
+    }
+
+    /// Runs that repeated work whose outputs were lost.
+    pub fn recomputed(&self) -> u64 {
+        let metrics = self.get("/metrics");
+        let line = metrics.lines().find(|line| line.starts_with("dasklet_tasks_recomputed_total"));
+        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
     /// Ctrl-C, and the end.
     pub fn interrupt(mut self) -> Ended {
         signal("INT", self.child.id());
@@ -233,6 +289,30 @@ fn read_by_itself(mut from: impl Read + Send + 'static) -> thread::JoinHandle<St
         let _ = from.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
+}
+
+/// Runs what follows as arguments with a small file system at `disk`.
+fn mounted(disk: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["--mount", "sh", "-c", MOUNT]).arg(disk);
+    command
+}
+
+/// What the client in a test runs on.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Runtime::new().unwrap()
+}
+
+/// Each member's result is its number, in a long text.
+pub async fn assert_numbers(array: &TaskArray<Value>) {
+    let results = array.gather_bytes().await.unwrap();
+    for (index, result) in results.iter().enumerate() {
+        let text = std::str::from_utf8(result).unwrap();
+        assert!(text.len() == 5000 && text.parse() == Ok(index), "{index}: {text}");
+    }
 }
 
 /// Sends a signal to one process.
