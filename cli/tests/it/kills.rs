@@ -92,8 +92,8 @@ spec:
     });
     let (victim, frozen) = (pids[0], pids[1]);
     let of = |pid: u32, field: &str| {
-        let members = up.members();
-        let member = members.iter().find(|member| member["instance"] == pid.to_string());
+        let (members, pid) = (up.members(), pid.to_string());
+        let member = members.iter().find(|member| member["instance"] == pid.as_str());
         member.unwrap()[field].as_u64().unwrap()
     };
     signal("STOP", frozen);
