@@ -17,6 +17,18 @@ const MOST_SHOWN: usize = 12;
 pub struct Account {
     /// By cluster.
     pub clusters: BTreeMap<String, ClusterAccount>,
+    /// Jobs that have not ended, by name.
+    #[serde(skip)]
+    going: BTreeMap<String, Going>,
+}
+
+/// How far a job is that has not ended.
+#[derive(Debug, Clone, Default)]
+struct Going {
+    cluster: String,
+    done: u64,
+    failed: u64,
+    recomputed: u64,
 }
 
 /// Sums over one cluster.
@@ -123,7 +135,19 @@ impl Account {
             Event::ClusterStarted { cluster, .. } => {
                 self.cluster(cluster);
             }
-            Event::JobEnded { cluster, done, failed, recomputed, .. } => {
+            Event::JobStarted { job, cluster } => {
+                let going = Going { cluster: cluster.clone(), ..Going::default() };
+                self.going.insert(job.clone(), going);
+            }
+            Event::JobProgress { job, done, failed, recomputed, .. } => {
+                if let Some(going) = self.going.get_mut(job) {
+                    going.done = *done;
+                    going.failed = *failed;
+                    going.recomputed = *recomputed;
+                }
+            }
+            Event::JobEnded { job, cluster, done, failed, recomputed, .. } => {
+                self.going.remove(job);
                 let sums = self.cluster(cluster);
                 sums.tasks_done += done;
                 sums.tasks_failed += failed;
@@ -131,6 +155,18 @@ impl Account {
             }
             _ => {}
         }
+    }
+
+    /// The sums as they are if no job goes on: what the unfinished ones have done is in them.
+    #[must_use]
+    pub fn closed(mut self) -> Self {
+        for (_, going) in std::mem::take(&mut self.going) {
+            let sums = self.cluster(&going.cluster);
+            sums.tasks_done += going.done;
+            sums.tasks_failed += going.failed;
+            sums.recomputed += going.recomputed;
+        }
+        self
     }
 
     fn cluster(&mut self, name: &str) -> &mut ClusterAccount {
@@ -158,35 +194,32 @@ impl fmt::Display for Account {
 
 impl fmt::Display for ClusterAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ends: Vec<String> =
+            self.workers_ended.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         write!(
             f,
             "  workers  {} started, at most {} at once",
             self.workers_started, self.workers_peak
         )?;
-        for (reason, count) in &self.workers_ended {
-            write!(f, ", {count} {reason}")?;
+        if !ends.is_empty() {
+            write!(f, "; ends: {}", ends.join(", "))?;
         }
-        write!(
+        writeln!(
             f,
-            "\n  tasks    {} done, {} recomputed, {} failed\n",
+            "\n  tasks    {} done, {} recomputed, {} failed",
             self.tasks_done, self.recomputed, self.tasks_failed
         )?;
-        for death in self.deaths.iter().take(MOST_SHOWN) {
-            writeln!(
-                f,
-                "  death    {:>7.2} s  {} (process {}): {}",
-                death.seconds, death.worker, death.pid, death.cause
-            )?;
-            for line in &death.log {
-                writeln!(f, "                      | {line}")?;
-            }
-        }
-        for decision in self.decisions.iter().take(MOST_SHOWN) {
-            writeln!(
-                f,
-                "  scale    {:>7.2} s  {} {} -> {}: {}",
-                decision.seconds, decision.group, decision.from, decision.to, decision.reason
-            )?;
+        let mut lines: Vec<(f64, String)> = self
+            .deaths
+            .iter()
+            .take(MOST_SHOWN)
+            .map(|death| (death.seconds, death.to_string()))
+            .collect();
+        let decisions = self.decisions.iter().take(MOST_SHOWN);
+        lines.extend(decisions.map(|decision| (decision.seconds, decision.to_string())));
+        lines.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        for (seconds, line) in lines {
+            writeln!(f, "  {seconds:>7.2} s  {line}")?;
         }
         let hidden = self.deaths.len().saturating_sub(MOST_SHOWN)
             + self.decisions.len().saturating_sub(MOST_SHOWN);
@@ -195,5 +228,68 @@ impl fmt::Display for ClusterAccount {
             writeln!(f, "  and {hidden} more (all are in the file of --events)")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "death  {} (process {}): {}", self.worker, self.pid, self.cause)?;
+        self.log.iter().try_for_each(|line| write!(f, "\n                   | {line}"))
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "scale  {} {} -> {}: {}", self.group, self.from, self.to, self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_are_broken_off_count_with_what_they_did() {
+        let mut account = Account::default();
+        let (job, cluster) = ("j".to_owned(), "c".to_owned());
+        account.take(&Event::JobStarted { job: job.clone(), cluster }, 0.0);
+        let progress = Event::JobProgress {
+            job,
+            total: 9,
+            done: 7,
+            running: 1,
+            failed: 1,
+            recomputed: 2,
+            workers: 1,
+        };
+        account.take(&progress, 0.1);
+        let sums = &account.closed().clusters["c"];
+        assert_eq!((sums.tasks_done, sums.tasks_failed, sums.recomputed), (7, 1, 2));
+    }
+
+    #[test]
+    fn deaths_and_decisions_come_in_the_order_of_time() {
+        let sums = ClusterAccount {
+            deaths: vec![Death {
+                seconds: 1.0,
+                worker: "w".to_owned(),
+                pid: 7,
+                cause: "signal 9 (SIGKILL)".to_owned(),
+                log: Vec::new(),
+            }],
+            decisions: [0.5, 2.0]
+                .map(|seconds| Decision {
+                    seconds,
+                    group: "g".to_owned(),
+                    from: 0,
+                    to: 1,
+                    reason: "work".to_owned(),
+                })
+                .to_vec(),
+            ..ClusterAccount::default()
+        };
+        let text = sums.to_string();
+        let lines: Vec<&str> = text.lines().skip(2).map(|line| &line[2..18]).collect();
+        assert_eq!(lines, ["   0.50 s  scale", "   1.00 s  death", "   2.00 s  scale"]);
     }
 }

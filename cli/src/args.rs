@@ -17,14 +17,20 @@ use crate::{
     version,
     max_term_width = 100,
     after_help = "Examples:
-  dasklet run -f examples/flights.yaml          start the cluster, run its jobs, stop it
-  dasklet up -f cluster.yaml                    start the cluster and stay
-  dasklet submit -f job.yaml --scheduler tcp://127.0.0.1:8786
-  dasklet sql \"SELECT count(*) FROM t\" --table t=data/*.csv
-  dasklet get workers
+  dasklet run -f examples/flights.yaml     start a cluster, run its jobs, stop it
+  dasklet up -f examples/tasks.yaml        start a cluster, run its jobs, stay
+  dasklet submit -f examples/tasks.yaml    run jobs on the cluster that stays
+  dasklet get workers --watch              look at it
+  dasklet sql \"SELECT count(*) FROM t\" --table 't=data/*.csv'
 
-Exit codes: 0 all went well, 1 a job failed, 2 bad input, 3 the cluster could not be started or
-reached, 130 stopped by Ctrl-C. Log level: DASKLET_LOG=error|warn|info|debug."
+Exit codes:
+    0  all went well
+    1  a job failed, or what was asked about is not there
+    2  bad input: arguments, manifests, the SQL of `dasklet sql`
+    3  the cluster could not be started or reached
+  130  stopped by Ctrl-C or SIGTERM
+
+Log level: DASKLET_LOG=error|warn|info|debug, default warn."
 )]
 pub struct Cli {
     #[command(subcommand)]

@@ -10,10 +10,13 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Style};
 
-use crate::events::Event;
+use crate::{commands::counted, events::Event};
 
 /// Least time between two lines about a job, where there are no bars.
 const LINE_EVERY: Duration = Duration::from_secs(2);
+
+/// Longest time that a bar on a terminal stays as it was drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// Where people read along. Clones write to the same place.
 #[derive(Debug, Clone)]
@@ -97,6 +100,8 @@ impl Console {
                 let bar = bars.add(ProgressBar::new(0));
                 bar.set_style(bar_style());
                 bar.set_prefix(name.to_owned());
+                // Draws what came too soon after the last change to be drawn at once.
+                bar.enable_steady_tick(DRAW_EVERY);
                 Some(bar)
             }
             _ => None,
@@ -159,7 +164,8 @@ impl JobLine {
 }
 
 fn details(sight: Sight) -> String {
-    let mut text = format!("{} running, {} workers", sight.running, sight.workers);
+    let workers = counted(u64::from(sight.workers), "worker");
+    let mut text = format!("{} running, {workers}", sight.running);
     for (count, word) in [(sight.recomputed, "recomputed"), (sight.failed, "failed")] {
         if count > 0 {
             text.push_str(&format!(", {count} {word}"));
@@ -191,10 +197,11 @@ fn sentence(event: &Event, paint: &Paint) -> Option<String> {
             text
         }
         Event::Blocked { tasks, resources, reason, .. } => {
-            format!(
-                "{} {tasks} tasks that ask for {resources} wait: {reason}",
-                "blocked:".style(paint.odd)
-            )
+            let (tasks, verb) = match tasks {
+                1 => ("1 task".to_owned(), "waits"),
+                more => (format!("{more} tasks"), "wait"),
+            };
+            format!("{} {tasks} for {resources} {verb}: {reason}", "blocked:".style(paint.odd))
         }
         Event::DemandMissing { cluster, reason } => {
             format!("cluster {cluster}: no answer about its demand, sizes stay: {reason}")

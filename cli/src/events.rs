@@ -231,7 +231,7 @@ impl Journal {
 
     /// The sums so far.
     pub fn account(&self) -> Account {
-        self.lock().account.clone()
+        self.lock().account.clone().closed()
     }
 
     /// Where people read along.

@@ -1,6 +1,6 @@
 //! Runs a scenario: starts its clusters, runs its jobs, shows what happens, stops everything.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -17,6 +17,9 @@ use crate::{
     substrate::{Cluster, ClusterEnd, Home, Ports},
     workload::{JobReport, run_job},
 };
+
+/// How long a scheduler elsewhere is waited for when a run is broken off.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How a run is reported.
 #[derive(Debug, Clone, Args)]
@@ -54,6 +57,8 @@ pub struct Runner {
     journal: Journal,
     interrupt: Interrupt,
     clusters: Vec<Cluster>,
+    /// It has started clusters, and so has an account to give of them.
+    has_account: bool,
 }
 
 /// What a run gives to machines.
@@ -73,7 +78,7 @@ impl Runner {
     pub fn new(reporting: Reporting, journal: Journal) -> Result<Self, Failure> {
         let interrupt = Interrupt::listen()
             .map_err(|error| Failure::no_cluster(format!("cannot listen for signals: {error}")))?;
-        Ok(Self { reporting, journal, interrupt, clusters: Vec::new() })
+        Ok(Self { reporting, journal, interrupt, clusters: Vec::new(), has_account: false })
     }
 
     /// Starts the scenario's clusters; those already started are stopped if one cannot.
@@ -94,7 +99,10 @@ impl Runner {
                 () = self.interrupt.asked() => Err(Failure::interrupted()),
             };
             match started {
-                Ok(cluster) => self.clusters.push(cluster),
+                Ok(cluster) => {
+                    self.clusters.push(cluster);
+                    self.has_account = true;
+                }
                 Err(failure) => {
                     self.stop().await;
                     return Err(failure);
@@ -123,7 +131,7 @@ impl Runner {
             let address = address_of(job).ok_or_else(|| {
                 Failure::bad_input(format!("job {} names no cluster of this run", job.name))
             })?;
-            running.push(run_job(job, address, self.journal.clone()));
+            running.push(run_job(job, address, self.journal.clone(), self.interrupt.clone()));
         }
         let mut reports = Vec::new();
         loop {
@@ -137,7 +145,14 @@ impl Runner {
                     }
                     None => return Ok(reports),
                 },
-                () = self.interrupt.asked() => return Err(Failure::interrupted()),
+                () = self.interrupt.asked() => {
+                    // Own clusters end with all that they run; others have to be told.
+                    if self.clusters.is_empty() {
+                        let goodbyes = async { while running.next().await.is_some() {} };
+                        let _ = tokio::time::timeout(GOODBYE, goodbyes).await;
+                    }
+                    return Err(Failure::interrupted());
+                }
                 end = self.any_cluster_ended() => return Err(end),
             }
         }
@@ -172,11 +187,14 @@ impl Runner {
     /// What ended the jobs, or that some of them failed.
     pub async fn finish(mut self, outcome: Result<Vec<JobReport>, Failure>) -> Result<(), Failure> {
         self.stop().await;
-        let account = self.journal.account();
+        let account = if self.has_account { self.journal.account() } else { Account::default() };
         let reports = outcome.as_deref().unwrap_or_default();
         match self.reporting.output {
             Output::Json => print(&print_json(&Document { jobs: reports, account })?)?,
-            Output::Table => self.journal.console().line(account.to_string().trim_end()),
+            Output::Table if self.has_account => {
+                self.journal.console().line(account.to_string().trim_end());
+            }
+            Output::Table => {}
         }
         let reports = outcome?;
         let failed: Vec<String> = reports.iter().filter_map(JobReport::complaint).collect();

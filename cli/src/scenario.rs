@@ -2,12 +2,14 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use dasklet_api::{IdleAction, LocalWorker, Manifest, Object, Workload, WorkloadTask, layout};
 use dasklet_core::Resources;
 use dasklet_elastic::GroupPolicy;
+use dasklet_query::StagedQuery;
 
 use crate::{clock, exit::Failure, machine};
 
@@ -44,6 +46,8 @@ pub struct JobPlan {
     pub cluster: String,
     /// What it runs.
     pub workload: Workload,
+    /// Its query's plan, if it was made already.
+    pub planned: Option<Arc<StagedQuery>>,
     /// What relative paths in it are relative to.
     pub folder: PathBuf,
     /// Attempts after the first.
@@ -168,6 +172,7 @@ fn job_plan(
         prefix: job.name.clone(),
         cluster: cluster.to_owned(),
         workload,
+        planned: None,
         folder: folder_of(&job.name, manifests)?,
         backoff_limit: job.spec.backoff_limit.unwrap_or(0),
         deadline: job.spec.active_deadline_seconds.map(Duration::from_secs),

@@ -1,19 +1,22 @@
 //! `dasklet get`: what a scheduler knows of its workers, tasks and jobs.
 
-use std::time::Duration;
+use std::{io::IsTerminal, time::Duration};
 
 use clap::{Args, ValueEnum};
-use comfy_table::{Table, presets};
 use dasklet_core::{
     demand::{Member, MemberState},
     quantity::human_bytes,
 };
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{At, Output, print, print_json};
-use crate::{exit::Failure, http::Http};
+use super::{At, Output, columns, print, print_json};
+use crate::{exit::Failure, http::Http, interrupt::Interrupt};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Clears a terminal and goes to its first line.
+const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// What to list.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -21,7 +24,7 @@ pub enum Kind {
     /// The workers: state, load, memory.
     #[value(alias = "worker", alias = "members")]
     Workers,
-    /// The tasks, unfinished ones first.
+    /// The tasks that the scheduler knows, by their ids.
     #[value(alias = "task")]
     Tasks,
     /// The jobs and how far they are.
@@ -29,23 +32,60 @@ pub enum Kind {
     Jobs,
 }
 
+/// States of tasks, as the scheduler calls them.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TaskState {
+    /// For other tasks.
+    Waiting,
+    /// For a free worker.
+    Ready,
+    /// Handed to a worker: running, or about to.
+    #[value(alias = "running")]
+    Assigned,
+    /// Until its next attempt.
+    Delayed,
+    /// Its output is kept.
+    Done,
+    /// Done, and its output dropped since nobody needs it.
+    Released,
+    /// It has no attempts left, or needs a task that failed.
+    Failed,
+    /// Nobody wanted it any more.
+    Cancelled,
+}
+
+impl TaskState {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Ready => "ready",
+            Self::Assigned => "assigned",
+            Self::Delayed => "delayed",
+            Self::Done => "done",
+            Self::Released => "released",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// Lists workers, tasks or jobs of a scheduler.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dasklet get workers
-  dasklet get tasks --state running --http http://127.0.0.1:8787
-  dasklet get jobs --output json
-  dasklet get workers --watch")]
+  dasklet get workers --watch
+  dasklet get tasks --state assigned --http http://127.0.0.1:8787
+  dasklet get jobs --output json")]
 pub struct Get {
     /// What to list
     pub kind: Kind,
     #[command(flatten)]
     at: At,
-    /// Only tasks in this state: waiting, ready, running, done, failed
-    #[arg(long)]
-    state: Option<String>,
+    /// Only tasks in this state
+    #[arg(long, value_enum)]
+    state: Option<TaskState>,
     /// At most so many tasks
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Form of the answer
     #[arg(long, short, value_enum, default_value_t)]
@@ -57,72 +97,64 @@ pub struct Get {
 
 /// Runs the command.
 pub async fn run(get: Get) -> Result<(), Failure> {
-    let http = get.at.http();
-    loop {
-        let shown = show(&get, &http).await?;
-        if get.watch && get.output == Output::Table {
-            print("\x1b[2J\x1b[H")?;
+    let http = get.at.http()?;
+    if !get.watch {
+        return print(&show(&get, &http).await?);
+    }
+    let interrupt = Interrupt::listen()
+        .map_err(|error| Failure::no_cluster(format!("cannot listen for signals: {error}")))?;
+    let clears = get.output == Output::Table && std::io::stdout().is_terminal();
+    let watching = async {
+        loop {
+            let shown = show(&get, &http).await?;
+            print(&if clears { format!("{CLEAR}{shown}") } else { shown })?;
+            tokio::time::sleep(WATCH_EVERY).await;
         }
-        print(&shown)?;
-        if !get.watch {
-            return Ok(());
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        }
+    };
+    tokio::select! {
+        ended = watching => ended,
+        () = interrupt.asked() => Ok(()),
     }
 }
 
 async fn show(get: &Get, http: &Http) -> Result<String, Failure> {
-    let path = match get.kind {
-        Kind::Workers => "/api/v1/members".to_owned(),
-        Kind::Jobs => "/api/v1/jobs".to_owned(),
-        Kind::Tasks => match &get.state {
-            Some(state) => format!("/api/v1/tasks?limit={}&state={state}", get.limit),
-            None => format!("/api/v1/tasks?limit={}", get.limit),
-        },
+    let path = match (get.kind, get.state) {
+        (Kind::Workers, _) => "/api/v1/members".to_owned(),
+        (Kind::Jobs, _) => "/api/v1/jobs".to_owned(),
+        (Kind::Tasks, None) => format!("/api/v1/tasks?limit={}", get.limit),
+        (Kind::Tasks, Some(state)) => {
+            format!("/api/v1/tasks?limit={}&state={}", get.limit, state.name())
+        }
     };
     let answer: Value = http.get(&path, PATIENCE).await.map_err(Failure::no_cluster)?;
     if get.output == Output::Json {
         return print_json(&answer);
     }
     match get.kind {
-        Kind::Workers => workers(rows_of(answer, "members")),
-        Kind::Jobs => Ok(records(&rows_of(answer, "jobs"), "no jobs")),
-        Kind::Tasks => Ok(records(&rows_of(answer, "tasks"), "no tasks")),
+        Kind::Workers => read::<Vec<Member>>(answer).map(|members| workers(&members)),
+        Kind::Jobs => read(answer).map(|Jobs { jobs }| job_table(&jobs)),
+        Kind::Tasks => read(answer).map(|tasks| task_table(&tasks)),
     }
 }
 
-/// The list in an answer that is one, or that holds one under `name`.
-fn rows_of(answer: Value, name: &str) -> Vec<Value> {
-    match answer {
-        Value::Array(rows) => rows,
-        Value::Object(mut fields) => match fields.remove(name) {
-            Some(Value::Array(rows)) => rows,
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
-}
-
-fn workers(rows: Vec<Value>) -> Result<String, Failure> {
-    let members: Vec<Member> = serde_json::from_value(Value::Array(rows)).map_err(|error| {
+fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+    serde_json::from_value(answer).map_err(|error| {
         Failure::no_cluster(format!("the scheduler is of another version: {error}"))
-    })?;
+    })
+}
+
+fn workers(members: &[Member]) -> String {
     if members.is_empty() {
-        return Ok("no workers\n".to_owned());
+        return "no workers\n".to_owned();
     }
-    let mut table = plain_table();
-    table.set_header(["NAME", "GROUP", "STATE", "RUNNING", "MEMORY", "STORED", "SPILLED", "IDLE"]);
-    for member in &members {
+    let rows = members.iter().map(|member| {
         let state = match member.state {
             MemberState::Serving => "serving",
             MemberState::Paused => "paused",
             MemberState::Draining => "draining",
             MemberState::Drained => "drained",
         };
-        table.add_row([
+        vec![
             member.name.clone(),
             member.group.clone(),
             state.to_owned(),
@@ -131,52 +163,87 @@ fn workers(rows: Vec<Value>) -> Result<String, Failure> {
             human_bytes(member.bytes_stored),
             human_bytes(member.bytes_spilled),
             format!("{:.0} s", member.idle_seconds),
-        ]);
-    }
-    Ok(format!("{table}\n"))
+        ]
+    });
+    columns(&["NAME", "GROUP", "STATE", "TASKS", "MEMORY", "STORED", "SPILLED", "IDLE"], rows)
 }
 
-/// A table of JSON records: one column for each field of the first; a nested object's fields
-/// are columns of their own.
-fn records(rows: &[Value], none: &str) -> String {
-    let flat: Vec<Vec<(String, String)>> = rows.iter().map(flatten).collect();
-    let Some(first) = flat.first() else { return format!("{none}\n") };
-    let mut table = plain_table();
-    let names: Vec<&String> = first.iter().map(|(name, _)| name).collect();
-    table.set_header(names.iter().map(|name| name.to_uppercase()));
-    for row in &flat {
-        table.add_row(names.iter().map(|name| {
-            row.iter().find(|(other, _)| other == *name).map_or("", |(_, value)| value.as_str())
-        }));
-    }
-    format!("{table}\n")
+#[derive(Deserialize)]
+struct Jobs {
+    jobs: Vec<Job>,
 }
 
-fn flatten(row: &Value) -> Vec<(String, String)> {
-    let mut cells = Vec::new();
-    if let Value::Object(fields) = row {
-        for (name, value) in fields {
-            match value {
-                Value::Object(inner) => {
-                    cells.extend(inner.iter().map(|(name, value)| (name.clone(), cell(value))));
-                }
-                value => cells.push((name.clone(), cell(value))),
-            }
-        }
-    }
-    cells
+#[derive(Deserialize)]
+struct Job {
+    id: u64,
+    name: String,
+    progress: Progress,
 }
 
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
-    }
+#[derive(Deserialize)]
+struct Progress {
+    total: u64,
+    waiting: u64,
+    ready: u64,
+    running: u64,
+    done: u64,
+    failed: u64,
+    cancelled: u64,
+    recomputed: u64,
 }
 
-fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table
+fn job_table(jobs: &[Job]) -> String {
+    if jobs.is_empty() {
+        return "no jobs: those that have ended are forgotten with their sessions\n".to_owned();
+    }
+    let rows = jobs.iter().map(|Job { id, name, progress: p }| {
+        let counts = [p.running, p.ready, p.waiting, p.failed, p.cancelled, p.recomputed]
+            .map(|n| n.to_string());
+        let mut row = vec![id.to_string(), name.clone(), format!("{} of {}", p.done, p.total)];
+        row.extend(counts);
+        row
+    });
+    let header =
+        ["ID", "NAME", "DONE", "RUNNING", "READY", "WAITING", "FAILED", "CANCELLED", "RECOMPUTED"];
+    columns(&header, rows)
+}
+
+#[derive(Deserialize)]
+struct Tasks {
+    tasks: Vec<Task>,
+    next: Option<u64>,
+}
+
+/// What a list says of a task.
+#[derive(Deserialize)]
+struct Task {
+    id: String,
+    key: String,
+    job: String,
+    state: String,
+    worker: String,
+    nbytes: u64,
+    attempts: u32,
+}
+
+fn task_table(Tasks { tasks, next }: &Tasks) -> String {
+    if tasks.is_empty() {
+        return "no tasks\n".to_owned();
+    }
+    let rows = tasks.iter().map(|task| {
+        vec![
+            task.id.clone(),
+            task.key.clone(),
+            task.job.clone(),
+            task.state.clone(),
+            task.worker.clone(),
+            human_bytes(task.nbytes),
+            task.attempts.to_string(),
+        ]
+    });
+    let mut text = columns(&["ID", "KEY", "JOB", "STATE", "WORKER", "SIZE", "ATTEMPTS"], rows);
+    if next.is_some() {
+        text.push_str("There may be more: raise --limit, or choose a --state.\n");
+    }
+    text
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Output, print, print_json};
+use super::{Output, counted, print, print_json};
 use crate::{exit::Failure, manifests::read};
 
 /// Checks manifests: fields, values, and what the documents say about each other.
@@ -45,8 +45,10 @@ pub fn run(lint: &Lint) -> Result<(), Failure> {
                 text.push_str(&format!("{found}\n"));
             }
             text.push_str(&format!(
-                "{} documents, {errors} errors, {warnings} warnings\n",
-                reading.manifests.len()
+                "{}, {}, {}\n",
+                counted(reading.manifests.len() as u64, "document"),
+                counted(errors as u64, "error"),
+                counted(warnings as u64, "warning"),
             ));
             print(&text)?;
         }

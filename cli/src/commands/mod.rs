@@ -10,4 +10,4 @@ pub mod simulate;
 pub mod sql;
 pub mod submit;
 
-pub use shared::{At, Output, print, print_json};
+pub use shared::{At, Output, columns, counted, print, print_json};

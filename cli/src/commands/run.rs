@@ -1,6 +1,6 @@
 //! `dasklet run` and `dasklet up`: clusters on this machine.
 
-use std::path::PathBuf;
+use std::{net::TcpListener, path::PathBuf};
 
 use clap::Args;
 use dasklet_api::ignored_locally;
@@ -8,13 +8,16 @@ use serde_json::json;
 
 use super::{Output, print};
 use crate::{
-    exit::Failure,
+    exit::{Exit, Failure},
     manifests::read_good,
     runner::{Reporting, Runner},
     scenario::{JobPlan, Scenario},
     substrate::{Cluster, Ports},
     workload::JobReport,
 };
+
+/// Where `submit`, `get` and `explain` look for a scheduler: for clients, and for HTTP.
+const USUAL_PORTS: [u16; 2] = [8786, 8787];
 
 /// Starts the clusters of manifests on this machine, runs their jobs, and stops everything.
 #[derive(Debug, Args)]
@@ -36,11 +39,13 @@ pub struct Run {
 
 /// Starts the clusters of manifests on this machine, runs their jobs, and stays until Ctrl-C.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  dasklet up -f cluster.yaml --port 8786 --http-port 8787
+#[command(after_help = "Examples:
+  dasklet up -f cluster.yaml
+  dasklet up -f cluster.yaml --host 0.0.0.0 --port 9786 --http-port 9787
 
-Prints tcp://HOST:PORT on a line of its own, then the dashboard's address. An `idleTimeout` of the
-cluster ends it.")]
+Prints tcp://HOST:PORT on a line of its own, then the dashboard's address. These are ports 8786 and
+8787, which the other commands use by default; where they are taken, free ones. An `idleTimeout` of
+the cluster ends it.")]
 pub struct Up {
     #[command(flatten)]
     files: Files,
@@ -63,16 +68,33 @@ struct Listen {
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: String,
     /// Port for clients and workers; 0 takes a free one
-    #[arg(long, default_value_t = 0)]
-    port: u16,
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
     /// Port for HTTP; 0 takes a free one
-    #[arg(long, default_value_t = 0)]
-    http_port: u16,
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<u16>,
 }
 
 impl Listen {
+    /// The ports that are asked for, free ones for those that are not.
     fn ports(&self) -> Ports {
-        Ports { host: self.host.clone(), port: self.port, http_port: self.http_port }
+        Ports {
+            host: self.host.clone(),
+            port: self.port.unwrap_or(0),
+            http_port: self.http_port.unwrap_or(0),
+        }
+    }
+
+    /// The ports that other commands look at by themselves, if none is asked for and both are free.
+    fn usual_ports(&self) -> Option<Ports> {
+        let [port, http_port] = USUAL_PORTS;
+        let free = |port| TcpListener::bind((self.host.as_str(), port)).is_ok();
+        let wanted = self.port.is_none() && self.http_port.is_none();
+        (wanted && free(port) && free(http_port)).then(|| Ports {
+            host: self.host.clone(),
+            port,
+            http_port,
+        })
     }
 }
 
@@ -109,7 +131,7 @@ pub async fn up(up: Up) -> Result<(), Failure> {
     let journal = up.reporting.journal()?;
     let output = up.reporting.output;
     let mut runner = Runner::new(up.reporting, journal)?;
-    runner.start(&scenario, &up.listen.ports()).await?;
+    start_where_found(&mut runner, &scenario, &up.listen).await?;
     for cluster in runner.clusters() {
         print(&addresses(cluster, output))?;
     }
@@ -118,6 +140,22 @@ pub async fn up(up: Up) -> Result<(), Failure> {
         Err(failure) => Err(failure),
     };
     runner.finish(outcome).await
+}
+
+/// A single cluster takes the ports where it is looked for, if it can have them.
+async fn start_where_found(
+    runner: &mut Runner,
+    scenario: &Scenario,
+    listen: &Listen,
+) -> Result<(), Failure> {
+    if let (1, Some(ports)) = (scenario.clusters.len(), listen.usual_ports()) {
+        match runner.start(scenario, &ports).await {
+            // Somebody else took them first. What else may be wrong shows itself again below.
+            Err(failure) if failure.exit == Exit::NoCluster => {}
+            outcome => return outcome,
+        }
+    }
+    runner.start(scenario, &listen.ports()).await
 }
 
 /// Where a cluster is: an address on a line of its own, or a JSON line.

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 
 use clap::{Args, ValueEnum};
+use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::{exit::Failure, http::Http};
@@ -30,8 +31,18 @@ pub struct At {
 
 impl At {
     /// A client for that address.
-    pub fn http(&self) -> Http {
-        Http::new(&self.http, self.token.clone())
+    ///
+    /// # Errors
+    /// The address is not one of HTTP.
+    pub fn http(&self) -> Result<Http, Failure> {
+        match self.http.split_once("://") {
+            None | Some(("http", _)) => Ok(Http::new(&self.http, self.token.clone())),
+            Some((scheme, _)) => Err(Failure::bad_input(format!(
+                "'{}' cannot be asked: {scheme}:// is not HTTP; give the address of the dashboard, \
+                 such as --http http://127.0.0.1:8787",
+                self.http
+            ))),
+        }
     }
 }
 
@@ -56,4 +67,31 @@ pub fn print_json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
         .map_err(|error| Failure::failed(format!("cannot write the answer as JSON: {error}")))
+}
+
+/// Rows in aligned columns, two spaces apart, no space at the ends of lines.
+pub fn columns(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.iter().copied());
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+/// `1 task`, `2 tasks`.
+pub fn counted(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_without_trailing_spaces() {
+        let rows = [["long name", "1"], ["b", ""]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&["NAME", "N"], rows), "NAME       N\nlong name  1\nb\n");
+    }
 }

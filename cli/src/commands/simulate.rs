@@ -13,8 +13,11 @@ use crate::exit::Failure;
 
 /// Replays a recorded demand against a policy and prints what would have happened.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  dasklet simulate --trace examples/traces/burst.yaml --policy examples/policies/default.yaml")]
+#[command(after_help = "Examples:
+  dasklet simulate --trace examples/simulate/burst.jsonl --policy examples/simulate/policy.yaml
+  dasklet simulate --trace examples/simulate/burst.jsonl --policy examples/flights.yaml -o json
+
+Actions: +N workers are started, -N are drained, xN are gone.")]
 pub struct Simulate {
     /// The demand over time: YAML, or JSON lines
     #[arg(long, value_name = "FILE")]
@@ -44,7 +47,7 @@ pub fn run(simulate: &Simulate) -> Result<(), Failure> {
     let timeline = dasklet_elastic::simulate::simulate(&trace, policy);
     match simulate.output {
         Output::Json => print(&print_json(&timeline)?),
-        Output::Table => print(&timeline.to_string()),
+        Output::Table => print(&format!("{}\n", timeline.to_string().trim_end())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `dasklet sql`: one query, without a manifest.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use dasklet_api::{LocalWorker, Output as SqlOutput, SqlWorkload, Table, TableFormat, Workload};
@@ -10,15 +10,19 @@ use crate::{
     runner::{Reporting, Runner},
     scenario::{ClusterPlan, JobPlan, Scenario},
     substrate::Ports,
+    workload::plan_query,
 };
 
 /// Runs one SQL query, on a cluster of its own or on an existing scheduler.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dasklet sql \"SELECT carrier, count(*) FROM flights GROUP BY carrier\" \\
-      --table 'flights=examples/data/nycflights13/flights*.csv.gz' --null NA
+      --table 'flights=examples/data/nycflights13/flights/*.csv.gz' --null NA
   dasklet sql \"SELECT * FROM t LIMIT 10\" --table t=data/ --format parquet
-  dasklet sql \"SELECT count(*) FROM t\" --table t=t.csv --scheduler tcp://127.0.0.1:8786")]
+  dasklet sql \"SELECT count(*) FROM t\" --table t=t.csv --scheduler tcp://127.0.0.1:8786
+  dasklet sql \"SELECT * FROM t\" --table t=t.csv --to t.parquet
+
+A query that cannot be planned ends with code 2, before anything is started.")]
 pub struct Sql {
     /// The query
     query: String,
@@ -72,7 +76,7 @@ fn table(text: &str) -> Result<(String, String), String> {
 
 /// Runs the command.
 pub async fn run(sql: Sql) -> Result<(), Failure> {
-    let scenario = scenario(&sql)?;
+    let scenario = scenario(&sql).await?;
     let journal = sql.reporting.journal()?;
     let mut runner = Runner::new(sql.reporting, journal)?;
     if sql.scheduler.is_none() {
@@ -85,7 +89,7 @@ pub async fn run(sql: Sql) -> Result<(), Failure> {
     runner.finish(outcome).await
 }
 
-fn scenario(sql: &Sql) -> Result<Scenario, Failure> {
+async fn scenario(sql: &Sql) -> Result<Scenario, Failure> {
     let folder = std::env::current_dir().map_err(|error| {
         Failure::bad_input(format!("the present folder cannot be used: {error}"))
     })?;
@@ -95,11 +99,18 @@ fn scenario(sql: &Sql) -> Result<Scenario, Failure> {
     });
     let worker = LocalWorker { threads, ..LocalWorker::default() };
     let cluster = ClusterPlan::fixed("sql", sql.workers, worker);
+    let workload = workload(sql)?;
+    let planned = plan_query(&workload, &folder).await.map_err(|error| {
+        let missing = sql.tables.is_empty() && error.to_string().starts_with("there is no table");
+        let hint = if missing { " (--table NAME=PATH)" } else { "" };
+        Failure::bad_input(format!("{error}{hint}"))
+    })?;
     let job = JobPlan {
         name: "query".to_owned(),
         prefix: "query".to_owned(),
         cluster: cluster.name.clone(),
-        workload: Workload::Sql(workload(sql)?),
+        workload: Workload::Sql(workload),
+        planned: Some(Arc::new(planned)),
         folder,
         backoff_limit: 0,
         deadline: None,

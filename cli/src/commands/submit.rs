@@ -13,14 +13,23 @@ use crate::{
 
 /// Runs the jobs of manifests on an existing scheduler; clusters in them are passed over.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  dasklet submit -f job.yaml --scheduler tcp://127.0.0.1:8786")]
+#[command(after_help = "Examples:
+  dasklet submit -f job.yaml
+  dasklet submit -f job.yaml --scheduler tcp://127.0.0.1:8786
+
+Ctrl-C takes the jobs back: their tasks are cancelled.")]
 pub struct Submit {
     /// Manifests: YAML files of one or more documents; - reads standard input
     #[arg(long = "file", short = 'f', required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Address of the scheduler
-    #[arg(long, short, env = "DASK_SCHEDULER_ADDRESS", value_name = "tcp://HOST:PORT")]
+    #[arg(
+        long,
+        short,
+        env = "DASK_SCHEDULER_ADDRESS",
+        default_value = "tcp://127.0.0.1:8786",
+        value_name = "tcp://HOST:PORT"
+    )]
     scheduler: String,
     #[command(flatten)]
     reporting: Reporting,

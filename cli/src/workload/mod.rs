@@ -8,3 +8,4 @@ mod tasks;
 
 pub use report::JobReport;
 pub use run::run_job;
+pub use sql::plan as plan_query;

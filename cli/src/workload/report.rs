@@ -1,8 +1,9 @@
 //! How a job went, and what it gave: as text and as JSON.
 
-use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::commands::columns;
 
 /// A value longer than this is cut where people read it.
 const MOST_CHARACTERS: usize = 500;
@@ -105,24 +106,34 @@ impl JobReport {
 }
 
 fn task_table(results: &[TaskResult]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["TASK", "MEMBERS", "RESULT"]);
-    for result in results {
+    let has_arrays = results.iter().any(|result| result.members.is_some());
+    let rows = results.iter().map(|result| {
         let value = match (&result.value, &result.error) {
             (_, Some(_)) => "failed".to_owned(),
             (Some(value), None) => shown(value, result.members),
             (None, None) => String::new(),
         };
-        let members = result.members.map_or(String::new(), |members| members.to_string());
-        table.add_row([result.task.clone(), members, value]);
+        if has_arrays {
+            let members = result.members.map_or(String::new(), |members| members.to_string());
+            vec![result.task.clone(), members, value]
+        } else {
+            vec![result.task.clone(), value]
+        }
+    });
+    if has_arrays {
+        columns(&["TASK", "MEMBERS", "RESULT"], rows)
+    } else {
+        columns(&["TASK", "RESULT"], rows)
     }
-    format!("{table}\n")
 }
 
 fn shown(value: &Value, members: Option<u32>) -> String {
     let mut text = match (value, members) {
         (Value::Array(values), Some(members)) => {
             let first: Vec<String> = values.iter().take(10).map(plain).collect();
+            if first.iter().all(String::is_empty) {
+                return String::new();
+            }
             let more = if (first.len() as u64) < u64::from(members) { ", ..." } else { "" };
             format!("{}{more}", first.join(", "))
         }

@@ -14,6 +14,7 @@ use crate::{
     console::{JobLine, Sight},
     events::{Event, Journal, round_millis},
     exit::Failure,
+    interrupt::Interrupt,
     scenario::JobPlan,
 };
 
@@ -37,6 +38,7 @@ pub async fn run_job(
     job: &JobPlan,
     address: String,
     journal: Journal,
+    interrupt: Interrupt,
 ) -> Result<JobReport, Failure> {
     let begun = Instant::now();
     journal.record(Event::JobStarted { job: job.name.clone(), cluster: job.cluster.clone() });
@@ -45,20 +47,13 @@ pub async fn run_job(
         .connect(&address)
         .await
         .map_err(Failure::no_cluster)?;
-    let mut number = 0;
-    let attempt = loop {
-        number += 1;
-        let attempt = attempt_within(job, number, &client, &journal, begun).await?;
-        if attempt.error.is_none() || number > job.backoff_limit || is_late(job, begun) {
-            break attempt;
-        }
-        journal.console().line(&format!(
-            "job {}: attempt {number} of {} failed, trying again",
-            job.name,
-            job.backoff_limit + 1
-        ));
+    let outcome = tokio::select! {
+        outcome = attempts(job, &client, &journal, begun) => outcome,
+        () = interrupt.asked() => Err(Failure::interrupted()),
     };
+    // Whatever is left of the job ends with its session.
     client.close().await;
+    let (number, attempt) = outcome?;
     let report = JobReport {
         job: job.name.clone(),
         cluster: job.cluster.clone(),
@@ -82,6 +77,28 @@ pub async fn run_job(
         error: report.error.clone(),
     });
     Ok(report)
+}
+
+/// Attempts until one goes well, as many as the job may have: their number, and the last.
+async fn attempts(
+    job: &JobPlan,
+    client: &Client,
+    journal: &Journal,
+    begun: Instant,
+) -> Result<(u32, Attempt), Failure> {
+    let mut number = 0;
+    loop {
+        number += 1;
+        let attempt = attempt_within(job, number, client, journal, begun).await?;
+        if attempt.error.is_none() || number > job.backoff_limit || is_late(job, begun) {
+            return Ok((number, attempt));
+        }
+        journal.console().line(&format!(
+            "job {}: attempt {number} of {} failed, trying again",
+            job.name,
+            job.backoff_limit + 1
+        ));
+    }
 }
 
 fn is_late(job: &JobPlan, begun: Instant) -> bool {
@@ -109,7 +126,9 @@ async fn attempt_within(
     let work = async {
         match &job.workload {
             Workload::Tasks(list) => run_tasks(&handle, &prefix, list).await,
-            Workload::Sql(query) => sql::run(&handle, query, &job.folder).await,
+            Workload::Sql(query) => {
+                sql::run(&handle, query, &job.folder, job.planned.as_deref()).await
+            }
         }
     };
     let outcome = match job.deadline {

@@ -16,7 +16,16 @@ use crate::exit::Failure;
 /// Rows of a table that people read; all are in the JSON form.
 const MOST_ROWS_SHOWN: usize = 1000;
 
-/// Runs a query; paths are relative to `folder`.
+/// Plans a query; paths are relative to `folder`.
+///
+/// # Errors
+/// The SQL is wrong, or a table is.
+pub async fn plan(query: &SqlWorkload, folder: &Path) -> Result<StagedQuery, Stop> {
+    let tables = tables(query, folder).map_err(Stop::Said)?;
+    Ok(QuerySession::new(tables).plan(&query.sql).await?)
+}
+
+/// Runs a query; paths are relative to `folder`. One that was planned before is not planned again.
 ///
 /// # Errors
 /// The scheduler was lost. A query that fails is an outcome.
@@ -24,12 +33,19 @@ pub async fn run(
     job: &Job,
     query: &SqlWorkload,
     folder: &Path,
+    planned: Option<&StagedQuery>,
 ) -> Result<(Results, Option<String>), Failure> {
     let outcome = async {
-        let tables = tables(query, folder).map_err(Stop::Said)?;
-        let staged = QuerySession::new(tables).plan(&query.sql).await?;
-        let result = dasklet_query::run(job, &staged).await?;
-        deliver(query, folder, &staged, &result)
+        let fresh;
+        let staged = match planned {
+            Some(staged) => staged,
+            None => {
+                fresh = plan(query, folder).await?;
+                &fresh
+            }
+        };
+        let result = dasklet_query::run(job, staged).await?;
+        deliver(query, folder, staged, &result)
     };
     match outcome.await {
         Ok(results) => Ok((results, None)),
@@ -40,15 +56,14 @@ pub async fn run(
 }
 
 /// Why there are no rows.
-enum Stop {
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// In words.
+    #[error("{0}")]
     Said(String),
-    Query(QueryError),
-}
-
-impl From<QueryError> for Stop {
-    fn from(error: QueryError) -> Self {
-        Self::Query(error)
-    }
+    /// The query's own error.
+    #[error(transparent)]
+    Query(#[from] QueryError),
 }
 
 fn tables(query: &SqlWorkload, folder: &Path) -> Result<Tables, String> {
