@@ -10,6 +10,8 @@ pub fn start(json: bool) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A line that the log's disk does not take is lost; telling so there would panic.
+        .log_internal_errors(false)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start in one process changes nothing.

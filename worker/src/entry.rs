@@ -31,7 +31,12 @@ pub fn main(registry: Registry) -> ExitCode {
     let options = Cli::parse().options;
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A line that the log's disk does not take is lost; telling so there would panic.
+        .log_internal_errors(false)
+        .init();
     match serve(options, registry) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
