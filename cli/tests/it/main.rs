@@ -6,6 +6,7 @@
 mod bad_input;
 mod cluster;
 mod elastic;
+mod full_disk;
 mod kills;
 mod ledger;
 mod spill;

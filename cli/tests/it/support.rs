@@ -52,7 +52,12 @@ impl Ended {
 pub struct Scene {
     pub folder: tempfile::TempDir,
     mark: String,
+    /// Holds the temporary files of the programs, and little.
+    small_disk: Option<PathBuf>,
 }
+
+/// Starts a program on a small file system that only it and its children see.
+const MOUNT: &str = "mount -t tmpfs -o size=16m tmpfs \"$0\" && exec \"$@\"";
 
 impl Scene {
     pub fn new() -> Self {
@@ -61,7 +66,24 @@ impl Scene {
         Self {
             folder: tempfile::tempdir().unwrap(),
             mark: format!("{}-{number}", std::process::id()),
+            small_disk: None,
         }
+    }
+
+    /// A scene whose programs keep their temporary files on a disk of 16 MiB; none if the system
+    /// lets nobody mount one.
+    pub fn on_small_disk() -> Option<Self> {
+        let mut scene = Self::new();
+        let disk = scene.path("small");
+        fs::create_dir(&disk).unwrap();
+        let status = mounted(&disk).arg("true").status();
+        scene.small_disk = Some(disk);
+        status.is_ok_and(|status| status.success()).then_some(scene)
+    }
+
+    /// The small disk.
+    pub fn small_disk(&self) -> Option<&Path> {
+        self.small_disk.as_deref()
     }
 
     /// A file of the scene.
@@ -78,7 +100,15 @@ impl Scene {
 
     /// The program with these arguments, in the scene's folder.
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dasklet"));
+        let program = env!("CARGO_BIN_EXE_dasklet");
+        let mut command = match &self.small_disk {
+            None => Command::new(program),
+            Some(disk) => {
+                let mut command = mounted(disk);
+                command.arg(program).env("TMPDIR", disk);
+                command
+            }
+        };
         command
             .args(args)
             .current_dir(self.folder.path())
@@ -259,6 +289,16 @@ fn read_by_itself(mut from: impl Read + Send + 'static) -> thread::JoinHandle<St
         let _ = from.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
+}
+
+/// Runs what follows as arguments with a small file system at `disk`.
+fn mounted(disk: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["--mount", "sh", "-c", MOUNT]).arg(disk);
+    command
 }
 
 /// What the client in a test runs on.
