@@ -277,9 +277,8 @@ impl State {
         }
         let cell = spec.cell(task.index);
         match cell.state {
-            TaskState::Done
-                if outdated == Some(true) || spec.varying && outdated != Some(false) =>
-            {
+            // Asked for and up to date, or put there by a client; else it is a late message.
+            TaskState::Done if outdated != Some(false) && !spec.is_put => {
                 self.drop_unasked(w, task);
             }
             TaskState::Done => self.add_holder(task, w),
