@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::tools;
+use crate::{steps, tools};
 
 /// Runs every `sh` block of every document.
 pub fn run_commands() -> Result<()> {
@@ -32,7 +32,9 @@ pub fn run_commands() -> Result<()> {
             }
             let place = format!("{}:{line}", relative(&document));
             println!("--- {place}\n{}", script.trim_end());
-            let status = Command::new("timeout")
+            let mut bash = Command::new("timeout");
+            steps::as_typed(&mut bash);
+            let status = bash
                 .args(["--kill-after=10", "900", "bash", "-euo", "pipefail", "-c", &script])
                 .current_dir(tools::root())
                 .env("PATH", &path)

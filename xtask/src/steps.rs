@@ -77,6 +77,7 @@ fn deny() -> Result<()> {
     let deny = |what: &[&str]| {
         let mut command = Command::new(&program);
         command.args(["--all-features", "check", "--hide-inclusion-graph"]).args(what);
+        as_typed(&mut command);
         command
     };
     run(&mut deny(&["bans", "licenses", "sources"]))?;
@@ -97,18 +98,23 @@ fn rustdoc() -> Result<()> {
     run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Cargo, as if a person had typed it: without the variables by which the cargo that runs this
-/// program describes it. Build scripts watch some of them, and would build all anew.
+/// Cargo, as if a person had typed it, at the root of the checkout.
 pub fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(tools::root());
+    as_typed(&mut command);
+    command
+}
+
+/// Removes the variables by which the cargo that runs this program describes it. Build scripts
+/// watch some of them, and would build all anew.
+pub fn as_typed(command: &mut Command) {
     let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(ours) {
             command.env_remove(name);
         }
     }
-    command
 }
 
 /// Runs a command to its end, with our own output streams.

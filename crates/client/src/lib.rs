@@ -1,7 +1,7 @@
 //! The Rust client: sessions, tasks, arrays, graphs and their results.
 //!
 //! A [`Client`] is one session with a scheduler. What it submits it numbers itself, so nothing
-//! waits for an answer: [`Client::submit`] returns at once with a handle whose value can be
+//! waits for an answer: [`Job::submit`] returns at once with a handle whose value can be
 //! awaited, passed to other tasks, or dropped, which releases the data. All input and output runs
 //! on the tokio runtime that called [`Client::connect`].
 //!
