@@ -58,18 +58,24 @@ fn write_demand(
     if holder {
         return f.write_str("no work, but wanted outputs need a holder: 1 member");
     }
-    let members = if wanted == 1 { "member" } else { "members" };
+    let members = counted(u64::from(wanted), "member");
     if demand.ready + demand.running == 0 {
         return match wanted {
             0 => f.write_str("no work and no wanted outputs"),
-            _ => write!(f, "no work, wanted outputs need {wanted} {members}"),
+            _ => write!(f, "no work, wanted outputs need {members}"),
         };
     }
-    write!(
-        f,
-        "{} ready and {} running tasks, {:.1} s of work, need {wanted} {members}",
-        demand.ready, demand.running, demand.estimated_seconds
-    )
+    match (demand.ready, demand.running) {
+        (0, running) => write!(f, "{} running", counted(running, "task"))?,
+        (ready, 0) => write!(f, "{} ready", counted(ready, "task"))?,
+        (ready, running) => write!(f, "{} ready and {running} running", counted(ready, "task"))?,
+    }
+    write!(f, ", {:.1} s of work: {members} needed", demand.estimated_seconds)
+}
+
+/// `1 task`, `2 tasks`.
+fn counted(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 impl fmt::Display for Limit {
@@ -85,5 +91,27 @@ impl fmt::Display for Limit {
             Self::Maximum => "limited by maxReplicas",
             Self::Minimum => "limited by minReplicas",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn demand_reads_as_a_sentence() {
+        let table = [
+            ((1, 0, 1), "1 task ready, 0.3 s of work: 1 member needed"),
+            ((0, 1, 1), "1 task running, 0.3 s of work: 1 member needed"),
+            ((2, 1, 3), "2 tasks ready and 1 running, 0.3 s of work: 3 members needed"),
+            ((0, 0, 1), "no work, wanted outputs need 1 member"),
+            ((0, 0, 0), "no work and no wanted outputs"),
+        ];
+        for ((ready, running, wanted), expected) in table {
+            let demand =
+                GroupDemand { ready, running, estimated_seconds: 0.3, ..Default::default() };
+            let reason = Reason::Demand { demand, wanted, holder: false, limit: None };
+            assert_eq!(reason.to_string(), expected);
+        }
     }
 }
