@@ -60,6 +60,44 @@ impl Pause {
     }
 }
 
+/// Whether the disk takes what is spilled. Told when that changes, not at every try.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    takes_more: bool,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { takes_more: true }
+    }
+}
+
+/// What is to be told of the disk.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum DiskNews {
+    /// It takes no more, and why.
+    Full(String),
+    /// It takes outputs again.
+    Free,
+}
+
+impl Disk {
+    /// False since it last refused something.
+    pub const fn takes_more(&self) -> bool {
+        self.takes_more
+    }
+
+    /// Takes how a try to spill went; gives what is to be told.
+    pub fn tried(&mut self, outcome: Result<(), String>) -> Option<DiskNews> {
+        let took_more = std::mem::replace(&mut self.takes_more, outcome.is_ok());
+        match outcome {
+            Err(sentence) if took_more => Some(DiskNews::Full(sentence)),
+            Ok(()) if !took_more => Some(DiskNews::Free),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +118,20 @@ mod tests {
             let steps = climb(1000, &fractions, measured);
             assert_eq!(steps, Steps { spill_to, pause, kill }, "{resident} {managed}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_for_each_change() {
+        let mut disk = Disk::default();
+        let full = || Err("the disk is full".to_owned());
+        let news: Vec<bool> = [Ok(()), full(), full(), full(), Ok(()), Ok(()), full()]
+            .into_iter()
+            .map(|outcome| disk.tried(outcome).is_some())
+            .collect();
+        assert_eq!(news, [false, true, false, false, true, false, true]);
+        assert!(!disk.takes_more());
+        assert_eq!(disk.tried(Ok(())), Some(DiskNews::Free));
+        assert!(disk.takes_more());
     }
 
     #[test]

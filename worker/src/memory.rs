@@ -9,7 +9,7 @@ use std::{
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::{
-    ladder::{Measured, Pause, climb},
+    ladder::{Disk, DiskNews, Measured, Pause, climb},
     worker::Worker,
 };
 
@@ -20,7 +20,7 @@ const EVERY: Duration = Duration::from_millis(100);
 pub(crate) async fn watch(worker: Arc<Worker>) {
     let limit = worker.settings.memory_limit;
     let mut paused = false;
-    let mut disk_takes_more = true;
+    let mut disk = Disk::default();
     let mut patience = Pause::default();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -38,7 +38,7 @@ pub(crate) async fn watch(worker: Arc<Worker>) {
         let measured = Measured { resident, managed: worker.store.figures().in_memory };
         let steps = climb(limit, &worker.settings.fractions, measured);
         let running = worker.agenda.figures().0 as usize + children.len();
-        let may_go_down = running > 0 || (steps.spill_to.is_some() && disk_takes_more);
+        let may_go_down = running > 0 || (steps.spill_to.is_some() && disk.takes_more());
         let pause = patience.decide(steps.pause, may_go_down);
         if pause != paused {
             paused = pause;
@@ -55,9 +55,10 @@ pub(crate) async fn watch(worker: Arc<Worker>) {
             let shrunk = tokio::task::spawn_blocking(move || store.store.shrink_to(bytes)).await;
             // A pause cannot help where nothing can be spilled: the next task that needs room has to
             // fail with this sentence, or all would wait for ever.
-            disk_takes_more = matches!(shrunk, Ok(Ok(())));
-            if let Ok(Err(sentence)) = shrunk {
-                tracing::warn!("{sentence}");
+            match disk.tried(shrunk.unwrap_or_else(|error| Err(error.to_string()))) {
+                Some(DiskNews::Full(sentence)) => tracing::warn!("{sentence}"),
+                Some(DiskNews::Free) => tracing::warn!("the disk takes outputs again"),
+                None => {}
             }
         }
     }
