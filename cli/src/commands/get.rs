@@ -2,11 +2,15 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use dasklet_core::{
     demand::{Member, MemberState},
     quantity::human_bytes,
 };
+use dasklet_scheduler::state::TaskState;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -32,41 +36,28 @@ pub enum Kind {
     Jobs,
 }
 
-/// States of tasks, as the scheduler calls them.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum TaskState {
-    /// For other tasks.
-    Waiting,
-    /// For a free worker.
-    Ready,
-    /// Handed to a worker: running, or about to.
-    #[value(alias = "running")]
-    Assigned,
-    /// Until its next attempt.
-    Delayed,
-    /// Its output is kept.
-    Done,
-    /// Done, and its output dropped since nobody needs it.
-    Released,
-    /// It has no attempts left, or needs a task that failed.
-    Failed,
-    /// Nobody wanted it any more.
-    Cancelled,
+/// A state of tasks as it is typed, with what it means.
+fn state_value(state: TaskState) -> PossibleValue {
+    let value = PossibleValue::new(state.name());
+    match state {
+        TaskState::Waiting => value.help("For other tasks"),
+        TaskState::Ready => value.help("For a free worker"),
+        TaskState::Assigned => {
+            value.alias("running").help("Handed to a worker: running, or about to")
+        }
+        TaskState::Delayed => value.help("Until its next attempt"),
+        TaskState::Done => value.help("Its output is kept"),
+        TaskState::Released => value.help("Done, and its output dropped since nobody needs it"),
+        TaskState::Failed => value.help("It has no attempts left, or needs a task that failed"),
+        TaskState::Cancelled => value.help("Nobody wanted it any more"),
+    }
 }
 
-impl TaskState {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Ready => "ready",
-            Self::Assigned => "assigned",
-            Self::Delayed => "delayed",
-            Self::Done => "done",
-            Self::Released => "released",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
+fn state_parser() -> impl TypedValueParser<Value = TaskState> {
+    PossibleValuesParser::new(TaskState::ALL.map(state_value)).try_map(|name| {
+        let typed = |state: &TaskState| state_value(*state).matches(&name, false);
+        TaskState::ALL.into_iter().find(typed).ok_or("no such state")
+    })
 }
 
 /// Lists workers, tasks or jobs of a scheduler.
@@ -82,7 +73,7 @@ pub struct Get {
     #[command(flatten)]
     at: At,
     /// Only tasks in this state
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = state_parser())]
     state: Option<TaskState>,
     /// At most so many tasks
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -246,4 +237,30 @@ fn task_table(Tasks { tasks, next }: &Tasks) -> String {
         text.push_str("There may be more: raise --limit, or choose a --state.\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        get: Get,
+    }
+
+    #[test]
+    fn every_state_of_the_scheduler_can_be_asked_for() {
+        let state = |name: &str| {
+            Line::try_parse_from(["get", "tasks", "--state", name]).map(|line| line.get.state)
+        };
+        for known in TaskState::ALL {
+            assert_eq!(state(known.name()).unwrap(), Some(known));
+        }
+        assert_eq!(state("running").unwrap(), Some(TaskState::Assigned));
+        let refusal = state("lost").unwrap_err().to_string();
+        assert!(refusal.contains("waiting, ready, assigned"), "{refusal}");
+    }
 }
