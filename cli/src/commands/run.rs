@@ -44,8 +44,8 @@ pub struct Run {
   dasklet up -f cluster.yaml --host 0.0.0.0 --port 9786 --http-port 9787
 
 Prints tcp://HOST:PORT on a line of its own, then the dashboard's address. These are ports 8786 and
-8787, which the other commands use by default; where they are taken, free ones. An `idleTimeout` of
-the cluster ends it.")]
+8787, which the other commands use by default; where they are taken, or for several clusters, free
+ones. An `idleTimeout` of the cluster ends it.")]
 pub struct Up {
     #[command(flatten)]
     files: Files,
@@ -76,6 +76,23 @@ struct Listen {
 }
 
 impl Listen {
+    /// # Errors
+    /// A port is asked for, and several clusters would have to share it.
+    fn check(&self, scenario: &Scenario) -> Result<(), Failure> {
+        let clusters = &scenario.clusters;
+        let asked = [("--port", self.port), ("--http-port", self.http_port)];
+        let port =
+            asked.into_iter().find_map(|(flag, port)| Some((flag, port.filter(|p| *p > 0)?)));
+        let (Some((flag, port)), 2..) = (port, clusters.len()) else { return Ok(()) };
+        let names: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        Err(Failure::bad_input(format!(
+            "{flag} {port} is for one scheduler, and these manifests hold {} clusters ({}): leave \
+             it out, so that each takes free ports, or start each cluster by itself",
+            names.len(),
+            names.join(", ")
+        )))
+    }
+
     /// The ports that are asked for, free ones for those that are not.
     fn ports(&self) -> Ports {
         Ports {
@@ -118,6 +135,7 @@ pub async fn run(run: Run) -> Result<(), Failure> {
              up` for a cluster that stays",
         ));
     }
+    run.listen.check(&scenario)?;
     let journal = run.reporting.journal()?;
     let mut runner = Runner::new(run.reporting, journal)?;
     runner.start(&scenario, &run.listen.ports()).await?;
@@ -128,12 +146,14 @@ pub async fn run(run: Run) -> Result<(), Failure> {
 /// Runs `dasklet up`.
 pub async fn up(up: Up) -> Result<(), Failure> {
     let scenario = up.files.scenario(&up.reporting)?;
+    up.listen.check(&scenario)?;
     let journal = up.reporting.journal()?;
     let output = up.reporting.output;
     let mut runner = Runner::new(up.reporting, journal)?;
     start_where_found(&mut runner, &scenario, &up.listen).await?;
+    let are_several = runner.clusters().len() > 1;
     for cluster in runner.clusters() {
-        print(&addresses(cluster, output))?;
+        print(&addresses(cluster, are_several, output))?;
     }
     let outcome = match run_on_its_clusters(&runner, &scenario).await {
         Ok(reports) => runner.stay().await.map(|()| reports),
@@ -158,10 +178,14 @@ async fn start_where_found(
     runner.start(scenario, &listen.ports()).await
 }
 
-/// Where a cluster is: an address on a line of its own, or a JSON line.
-fn addresses(cluster: &Cluster, output: Output) -> String {
+/// Where a cluster is: an address on a line of its own, after its name if there are several; or a
+/// JSON line.
+fn addresses(cluster: &Cluster, are_several: bool, output: Output) -> String {
     let Cluster { name, address, dashboard, .. } = cluster;
     match output {
+        Output::Table if are_several => {
+            format!("cluster {name}\n{address}\ndashboard {dashboard}\n")
+        }
         Output::Table => format!("{address}\ndashboard {dashboard}\n"),
         Output::Json => {
             let line = json!({"cluster": name, "scheduler": address, "dashboard": dashboard});
