@@ -1,13 +1,13 @@
-//! From a table's description to a table that DataFusion can scan: finds the files, settles format,
-//! compression and column types.
+//! From a table's description to a table that DataFusion can scan: finds the files, settles format
+//! and compression.
 
 use std::{path::Path, sync::Arc};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::{
     catalog::{Session, TableProvider},
-    common::{DataFusionError, Result, Statistics, stats::Precision},
+    common::{Result, Statistics, TableReference, stats::Precision},
     config::{CsvOptions, JsonOptions},
     datasource::{
         TableType,
@@ -24,14 +24,14 @@ use datafusion::{
     physical_plan::ExecutionPlan,
 };
 use futures::TryStreamExt;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectMeta;
 
 use crate::{
+    columns::Reading,
     csv::null_pattern_text,
-    csv_fault,
     error::QueryError,
     fault, scans,
-    tables::{ColumnTypes, Compression, TableFormat, TableOptions, TableSource},
+    tables::{Compression, TableFormat, TableSource},
 };
 
 /// Rows read to find the types of columns, unless the table says otherwise.
@@ -76,15 +76,11 @@ pub(crate) async fn open(
     let ratio = if compression == Compression::None { 1 } else { COMPRESSION_RATIO };
 
     let format = reader_of(format, compression, source).map_err(wrong)?;
-    let inferred = format.infer_schema(state, &store, &files).await;
-    let inferred = match inferred {
-        Ok(schema) => schema,
-        Err(error) => {
-            return Err(wrong(unreadable_file(state, &*format, &url, &store, &files, error).await));
-        }
-    };
-    let schema = with_types(&inferred, &source.options).map_err(wrong)?;
-    let each = files.iter().map(|file| url_of_file(&url, file)).collect::<Result<Vec<_>>>();
+    let folder = url.object_store();
+    let reading =
+        Reading { state, format: &*format, folder: folder.as_str(), store: &store, files: &files };
+    let schema = reading.columns(&source.options).await.map_err(wrong)?;
+    let each = files.iter().map(|file| url_of_file(&url, file, name)).collect::<Result<Vec<_>>>();
     let config = ListingTableConfig::new_with_multi_paths(
         each.map_err(|error| wrong(fault::sentence(&error)))?,
     )
@@ -113,11 +109,11 @@ fn url_of(source: &TableSource) -> Result<ListingTableUrl, String> {
     ListingTableUrl::parse(&path).map_err(|error| format!("'{path}': {}", fault::sentence(&error)))
 }
 
-/// A URL of one file that was found under `url`.
-fn url_of_file(url: &ListingTableUrl, file: &ObjectMeta) -> Result<ListingTableUrl> {
+/// A URL of one file of a table that was found under `url`.
+fn url_of_file(url: &ListingTableUrl, file: &ObjectMeta, table: &str) -> Result<ListingTableUrl> {
     let mut one = url.get_url().clone();
     one.set_path(&format!("/{}", file.location));
-    ListingTableUrl::try_new(one, None)
+    Ok(ListingTableUrl::try_new(one, None)?.with_table_ref(TableReference::bare(table)))
 }
 
 /// The files in the order of their names; hidden and empty ones apart, and where a folder holds
@@ -219,109 +215,6 @@ fn byte_of(option: &str, character: Option<char>) -> Result<Option<u8>, String> 
                 .ok_or_else(|| format!("`{option}` is '{c}'; it must be an ASCII character"))
         })
         .transpose()
-}
-
-/// Finds the file that the types could not be read from, and says what is wrong with it.
-async fn unreadable_file(
-    state: &SessionState,
-    format: &dyn FileFormat,
-    url: &ListingTableUrl,
-    store: &Arc<dyn ObjectStore>,
-    files: &[ObjectMeta],
-    error: DataFusionError,
-) -> String {
-    for file in files {
-        let alone = format.infer_schema(state, store, std::slice::from_ref(file)).await;
-        if let Err(error) = alone {
-            let piece = csv_fault::Piece {
-                name: csv_fault::file_name(url.object_store().as_str(), &file.location),
-                location: file.location.clone(),
-                start: 0,
-                terminator: b'\n',
-                schema: Arc::new(Schema::empty()),
-            };
-            let uneven = format.downcast_ref::<CsvFormat>().map(CsvFormat::options);
-            if let Some(options) = uneven
-                && let Some(sentence) = piece.uneven_line(&**store, options).await
-            {
-                return sentence;
-            }
-            let sentence = fault::sentence(&piece.locate(&**store, error).await);
-            return if sentence.contains(&piece.name) {
-                sentence
-            } else {
-                format!("{}: {sentence}", piece.name)
-            };
-        }
-    }
-    fault::sentence(&error)
-}
-
-/// The columns found, with the types that the user gave.
-fn with_types(found: &SchemaRef, options: &TableOptions) -> Result<SchemaRef, String> {
-    let Some(ColumnTypes(given)) = &options.schema else {
-        return Ok(Arc::new(Schema::new(
-            found.fields().iter().map(|field| never_null_typed(field)).collect::<Vec<_>>(),
-        )));
-    };
-    let mut fields: Vec<Field> =
-        found.fields().iter().map(|field| never_null_typed(field)).collect();
-    let by_position = options.has_header == Some(false);
-    if by_position && given.len() != fields.len() {
-        return Err(format!(
-            "`options.schema` names {} columns, the files have {}; name each, in order",
-            given.len(),
-            fields.len()
-        ));
-    }
-    for (position, (name, column_type)) in given.iter().enumerate() {
-        let at = if by_position {
-            position
-        } else {
-            fields.iter().position(|field| field.name() == name).ok_or_else(|| {
-                let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
-                format!(
-                    "`options.schema` names column '{name}', which the files do not have; they \
-                     have {}",
-                    names.join(", ")
-                )
-            })?
-        };
-        fields[at] = Field::new(name, type_named(column_type)?, true);
-    }
-    Ok(Arc::new(Schema::new(fields)))
-}
-
-/// A column of which only nulls were seen may hold any text.
-fn never_null_typed(field: &Field) -> Field {
-    match field.data_type() {
-        DataType::Null => field.clone().with_data_type(DataType::Utf8),
-        _ => field.clone(),
-    }
-}
-
-fn type_named(name: &str) -> Result<DataType, String> {
-    Ok(match name.trim().to_ascii_lowercase().as_str() {
-        "bool" | "boolean" => DataType::Boolean,
-        "tinyint" => DataType::Int8,
-        "smallint" => DataType::Int16,
-        "int" | "integer" => DataType::Int32,
-        "bigint" | "long" => DataType::Int64,
-        "float" | "real" => DataType::Float32,
-        "double" | "double precision" => DataType::Float64,
-        "text" | "string" | "varchar" | "char" => DataType::Utf8,
-        "date" => DataType::Date32,
-        "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
-        "timestamptz" | "timestamp with time zone" => {
-            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-        }
-        _ => name.trim().parse().map_err(|_| {
-            format!(
-                "'{name}' in `options.schema` is no type; use boolean, int, bigint, float, \
-                 double, text, date, timestamp, or Arrow's name of a type"
-            )
-        })?,
-    })
 }
 
 #[async_trait]

@@ -23,7 +23,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetResultPayload, ObjectStore, ObjectStoreExt};
 use regex::Regex;
 
-use crate::csv_fault::{self, Piece};
+use crate::{csv_fault::Piece, file_fault::file_name};
 
 /// DataFusion's CSV source, whose plan it keeps, with a reader of its own.
 #[derive(Clone)]
@@ -180,7 +180,7 @@ impl FileOpener for Opener {
         let compression = self.compression;
         let store = Arc::clone(&self.store);
         let piece = Piece {
-            name: csv_fault::file_name(&self.folder, &file.object_meta.location),
+            name: file_name(&self.folder, &file.object_meta.location),
             location: file.object_meta.location.clone(),
             start: u64::try_from(start).unwrap_or(0),
             terminator,

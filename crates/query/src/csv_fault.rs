@@ -17,7 +17,7 @@ use datafusion::{
 use futures::TryStreamExt;
 use object_store::{GetOptions, GetResultPayload, ObjectStore, path::Path};
 
-use crate::csv::lines_before;
+use crate::{csv::lines_before, file_fault::unreadable};
 
 /// A file, or a part of one, being read.
 pub(crate) struct Piece {
@@ -33,14 +33,6 @@ pub(crate) struct Piece {
     pub(crate) schema: SchemaRef,
 }
 
-/// A file's name for people: a path where it is local, else a URL.
-pub(crate) fn file_name(store: &str, location: &Path) -> String {
-    match store.strip_prefix("file://") {
-        Some(_) => format!("/{location}"),
-        None => format!("{}/{location}", store.trim_end_matches('/')),
-    }
-}
-
 impl Piece {
     /// `error` with the place that it came from.
     pub(crate) async fn locate(
@@ -53,7 +45,7 @@ impl Piece {
         };
         let message = match *arrow {
             ArrowError::CsvError(message) | ArrowError::ParseError(message) => message,
-            ArrowError::IoError(_, cause) => return self.unreadable(&cause),
+            ArrowError::IoError(_, cause) => return unreadable(&self.name, &cause),
             other => return DataFusionError::ArrowError(Box::new(other), None),
         };
         let before =
@@ -99,21 +91,6 @@ impl Piece {
         match error {
             ArrowError::CsvError(message) => Some(self.sentence(&message, 0)),
             _ => None,
-        }
-    }
-
-    fn unreadable(&self, cause: &io::Error) -> DataFusionError {
-        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        match cause.kind() {
-            InvalidData | InvalidInput | UnexpectedEof => DataFusionError::Execution(format!(
-                "{}: cannot be unpacked ({cause}); check that the file is whole, and that \
-                 `options.compression` names how it is compressed",
-                self.name
-            )),
-            kind => DataFusionError::IoError(io::Error::new(
-                kind,
-                format!("{}: cannot be read: {cause}", self.name),
-            )),
         }
     }
 

@@ -11,13 +11,17 @@
 mod broadcast;
 mod catalog;
 mod codec;
+mod columns;
 mod csv;
 mod csv_fault;
 mod cut;
 mod error;
 mod exchange;
 mod fault;
+mod file_fault;
+mod json_fault;
 mod local;
+mod named;
 mod output;
 mod scans;
 mod segments;

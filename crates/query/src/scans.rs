@@ -16,7 +16,7 @@ use datafusion::{
     physical_plan::ExecutionPlan,
 };
 
-use crate::csv::NamedCsv;
+use crate::{csv::NamedCsv, named::NamedFiles};
 
 /// What a plan's serialised form leaves out of one file scan.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -50,7 +50,7 @@ pub(crate) fn details(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<ScanDetail>> 
     Ok(details)
 }
 
-/// Puts back what serialising left out.
+/// Puts back what serialising left out, for a plan that is about to run.
 pub(crate) fn restore(
     plan: Arc<dyn ExecutionPlan>,
     details: &[ScanDetail],
@@ -66,7 +66,7 @@ pub(crate) fn restore(
         let mut scan = FileScanConfigBuilder::from(scan.clone());
         let compression: FileCompressionType = detail.compression.parse()?;
         scan = scan.with_file_compression_type(compression);
-        let scan = named(scan.build(), detail.null_value.clone());
+        let scan = naming_files(named(scan.build(), detail.null_value.clone()));
         Ok(Transformed::yes(DataSourceExec::from_data_source(scan) as Arc<dyn ExecutionPlan>))
     })?;
     Ok(restored.data)
@@ -80,4 +80,13 @@ pub(crate) fn named(scan: FileScanConfig, null_value: Option<String>) -> FileSca
             .build(),
         None => scan,
     }
+}
+
+/// The same scan with errors that name the file; our CSV reader's do already.
+fn naming_files(scan: FileScanConfig) -> FileScanConfig {
+    if scan.file_source().is::<NamedCsv>() {
+        return scan;
+    }
+    let source = NamedFiles::around(Arc::clone(scan.file_source()));
+    FileScanConfigBuilder::from(scan).with_source(Arc::new(source)).build()
 }
