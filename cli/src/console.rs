@@ -3,10 +3,11 @@
 
 use std::{
     io::{IsTerminal, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
+use dasklet_query::StageProgress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use owo_colors::{OwoColorize, Style};
 
@@ -66,6 +67,10 @@ impl Console {
 
     /// Shows an event to whoever watches.
     pub fn event(&self, seconds: f64, event: &Event) {
+        if matches!((&self.mode, event), (Mode::Bars(_), Event::StageEnded { .. })) {
+            // The stage's bar is full.
+            return;
+        }
         if let Some(text) = sentence(event, &self.paint()) {
             self.line(&format!("{seconds:>8.2} s  {text}"));
         }
@@ -110,7 +115,12 @@ impl Console {
             console: self.clone(),
             name: name.to_owned(),
             bar,
-            last: Arc::new(Mutex::new((Instant::now(), Sight::default()))),
+            shown: Arc::new(Mutex::new(Shown {
+                at: Instant::now(),
+                sight: Sight::default(),
+                stages: Vec::new(),
+                bars: Vec::new(),
+            })),
         }
     }
 }
@@ -126,13 +136,29 @@ fn bar_style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
+fn stage_style() -> ProgressStyle {
+    ProgressStyle::with_template("  {prefix:.dim} {wide_bar:.cyan/dim} {pos}/{len}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
 /// The progress of one job.
 #[derive(Debug, Clone)]
 pub struct JobLine {
     console: Console,
     name: String,
     bar: Option<ProgressBar>,
-    last: Arc<Mutex<(Instant, Sight)>>,
+    shown: Arc<Mutex<Shown>>,
+}
+
+/// What is shown of a job.
+#[derive(Debug)]
+struct Shown {
+    /// When the last line was written.
+    at: Instant,
+    sight: Sight,
+    stages: Vec<StageProgress>,
+    /// On a terminal, a bar for each stage.
+    bars: Vec<ProgressBar>,
 }
 
 impl JobLine {
@@ -145,22 +171,64 @@ impl JobLine {
             bar.set_message(details);
             return;
         }
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if last.1 == sight || last.0.elapsed() < LINE_EVERY {
+        let mut shown = self.shown();
+        if shown.sight == sight || shown.at.elapsed() < LINE_EVERY {
             return;
         }
-        *last = (Instant::now(), sight);
-        drop(last);
-        self.console
-            .line(&format!("{}: {} of {} tasks, {details}", self.name, sight.done, sight.total));
+        shown.at = Instant::now();
+        shown.sight = sight;
+        let going = going(&shown.stages);
+        drop(shown);
+        let (name, Sight { done, total, .. }) = (&self.name, sight);
+        self.console.line(&format!("{name}: {done} of {total} tasks, {details}{going}"));
+    }
+
+    /// Shows how far the stages of the job's query are.
+    pub fn stages(&self, stages: &[StageProgress]) {
+        let mut shown = self.shown();
+        shown.stages = stages.to_vec();
+        let (Mode::Bars(bars), Some(first)) = (&self.console.mode, &self.bar) else { return };
+        if shown.bars.len() != stages.len() {
+            let width = stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0);
+            let mut above = first.clone();
+            shown.bars = stages
+                .iter()
+                .map(|stage| {
+                    let bar = ProgressBar::new(u64::from(stage.total));
+                    let bar = bars.insert_after(&above, bar);
+                    bar.set_style(stage_style());
+                    bar.set_prefix(format!("{:width$}", stage.name));
+                    above = bar.clone();
+                    bar
+                })
+                .collect();
+        }
+        for (bar, stage) in shown.bars.iter().zip(stages) {
+            bar.set_position(u64::from(stage.done));
+        }
     }
 
     /// Takes the line away: the job is over.
     pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
+        let shown = self.shown();
+        for bar in shown.bars.iter().chain(&self.bar) {
             bar.finish_and_clear();
         }
     }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The stages that have begun and have not ended, after what is said of the whole.
+fn going(stages: &[StageProgress]) -> String {
+    let going: Vec<String> = stages
+        .iter()
+        .filter(|stage| stage.done > 0 && stage.done < stage.total)
+        .map(|stage| format!("{} {}/{}", stage.name, stage.done, stage.total))
+        .collect();
+    if going.is_empty() { String::new() } else { format!("; {}", going.join("; ")) }
 }
 
 fn details(sight: Sight) -> String {
@@ -207,6 +275,9 @@ fn sentence(event: &Event, paint: &Paint) -> Option<String> {
             format!("cluster {cluster}: no answer about its demand, sizes stay: {reason}")
         }
         Event::JobStarted { job, .. } => format!("job {job} started"),
+        Event::StageEnded { job, stage, name, tasks } => {
+            format!("{job}: stage {stage} ({name}) done, {}", counted(u64::from(*tasks), "task"))
+        }
         Event::JobEnded { job, succeeded: true, seconds, .. } => {
             format!("job {job} succeeded after {seconds:.2} s")
         }

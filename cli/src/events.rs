@@ -150,6 +150,17 @@ pub enum Event {
         /// Workers connected.
         workers: u32,
     },
+    /// All tasks of a query's stage have ended.
+    StageEnded {
+        /// The job.
+        job: String,
+        /// Which stage, counted from 0 as in `EXPLAIN`.
+        stage: usize,
+        /// What it does.
+        name: String,
+        /// How many tasks it had.
+        tasks: u32,
+    },
     /// A job is over.
     JobEnded {
         /// The job.

@@ -9,7 +9,7 @@ use std::{
 use dasklet_api::{IdleAction, LocalWorker, Manifest, Object, Workload, WorkloadTask, layout};
 use dasklet_core::Resources;
 use dasklet_elastic::GroupPolicy;
-use dasklet_query::StagedQuery;
+use dasklet_query::Planned;
 
 use crate::{clock, exit::Failure, machine};
 
@@ -47,7 +47,7 @@ pub struct JobPlan {
     /// What it runs.
     pub workload: Workload,
     /// Its query's plan, if it was made already.
-    pub planned: Option<Arc<StagedQuery>>,
+    pub planned: Option<Arc<Planned>>,
     /// What relative paths in it are relative to.
     pub folder: PathBuf,
     /// Attempts after the first.

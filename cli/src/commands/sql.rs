@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use dasklet_api::{LocalWorker, Output as SqlOutput, SqlWorkload, Table, TableFormat, Workload};
+use dasklet_query::Planned;
+use serde_json::json;
 
+use super::{Output, print, print_json};
 use crate::{
     exit::Failure,
     runner::{Reporting, Runner},
     scenario::{ClusterPlan, JobPlan, Scenario},
     substrate::Ports,
-    workload::plan_query,
+    workload::{output_of, plan_query},
 };
 
 /// Runs one SQL query, on a cluster of its own or on an existing scheduler.
@@ -21,6 +24,8 @@ use crate::{
   dasklet sql \"SELECT * FROM t LIMIT 10\" --table t=data/ --format parquet
   dasklet sql \"SELECT count(*) FROM t\" --table t=t.csv --scheduler tcp://127.0.0.1:8786
   dasklet sql \"SELECT * FROM t\" --table t=t.csv --to t.parquet
+  dasklet sql \"SELECT * FROM t\" --table t=t.csv --to parts/ --to-format parquet
+  dasklet sql \"EXPLAIN SELECT a, count(*) FROM t GROUP BY a\" --table t=t.csv
 
 A query that cannot be planned ends with code 2, before anything is started.")]
 pub struct Sql {
@@ -38,9 +43,13 @@ pub struct Sql {
     /// CSV: the first line is data, not names
     #[arg(long)]
     no_header: bool,
-    /// Write the rows to this file (csv, parquet or json by its name) instead of printing them
-    #[arg(long, value_name = "FILE")]
+    /// Write the rows to this file instead of printing them; to a folder (a path that ends in /, or
+    /// is one) as a file for each partition of the result
+    #[arg(long, value_name = "PATH")]
     to: Option<String>,
+    /// How the rows are written; default: by the name of the file
+    #[arg(long, value_enum, requires = "to")]
+    to_format: Option<Format>,
     /// Run on this scheduler instead of a cluster of its own
     #[arg(long, short, value_name = "tcp://HOST:PORT")]
     scheduler: Option<String>,
@@ -65,6 +74,16 @@ enum Format {
     Json,
 }
 
+impl From<Format> for TableFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Csv => Self::Csv,
+            Format::Parquet => Self::Parquet,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
 fn table(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => {
@@ -77,6 +96,17 @@ fn table(text: &str) -> Result<(String, String), String> {
 /// Runs the command.
 pub async fn run(sql: Sql) -> Result<(), Failure> {
     let scenario = scenario(&sql).await?;
+    let explanation = scenario.jobs.iter().find_map(|job| match job.planned.as_deref() {
+        Some(Planned::Explanation(text)) => Some(text),
+        _ => None,
+    });
+    if let Some(text) = explanation {
+        // Nothing has to run for it.
+        return match sql.reporting.output {
+            Output::Table => print(text),
+            Output::Json => print(&print_json(&json!({ "explanation": text }))?),
+        };
+    }
     let journal = sql.reporting.journal()?;
     let mut runner = Runner::new(sql.reporting, journal)?;
     if sql.scheduler.is_none() {
@@ -100,6 +130,7 @@ async fn scenario(sql: &Sql) -> Result<Scenario, Failure> {
     let worker = LocalWorker { threads, ..LocalWorker::default() };
     let cluster = ClusterPlan::fixed("sql", sql.workers, worker);
     let workload = workload(sql)?;
+    output_of(&workload, &folder).map_err(Failure::bad_input)?;
     let planned = plan_query(&workload, &folder).await.map_err(|error| {
         let missing = sql.tables.is_empty() && error.to_string().starts_with("there is no table");
         let hint = if missing { " (--table NAME=PATH)" } else { "" };
@@ -126,11 +157,7 @@ fn workload(sql: &Sql) -> Result<SqlWorkload, Failure> {
     if sql.no_header {
         options.insert("has_header".to_owned(), false.into());
     }
-    let given = sql.format.map(|format| match format {
-        Format::Csv => TableFormat::Csv,
-        Format::Parquet => TableFormat::Parquet,
-        Format::Json => TableFormat::Json,
-    });
+    let given = sql.format.map(TableFormat::from);
     let mut tables = Vec::new();
     for (name, path) in &sql.tables {
         let format = given.or_else(|| TableFormat::of_path(path)).ok_or_else(|| {
@@ -145,6 +172,16 @@ fn workload(sql: &Sql) -> Result<SqlWorkload, Failure> {
             options: options.clone(),
         });
     }
-    let output = sql.to.clone().map(|path| SqlOutput { path, format: None });
-    Ok(SqlWorkload { tables, sql: sql.query.clone(), output })
+    Ok(SqlWorkload { tables, sql: sql.query.clone(), output: output(sql)? })
+}
+
+fn output(sql: &Sql) -> Result<Option<SqlOutput>, Failure> {
+    let Some(path) = sql.to.clone() else { return Ok(None) };
+    let format = sql.to_format.map(TableFormat::from).or_else(|| TableFormat::of_path(&path));
+    if format.is_none() {
+        return Err(Failure::bad_input(format!(
+            "the format of the output is not clear from '{path}': give --to-format"
+        )));
+    }
+    Ok(Some(SqlOutput { path, format }))
 }

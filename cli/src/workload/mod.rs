@@ -4,8 +4,9 @@
 mod report;
 mod run;
 mod sql;
+mod stages;
 mod tasks;
 
 pub use report::JobReport;
 pub use run::run_job;
-pub use sql::plan as plan_query;
+pub use sql::{output_of, plan as plan_query};

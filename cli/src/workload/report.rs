@@ -57,10 +57,15 @@ pub enum Results {
         #[serde(skip)]
         text: String,
     },
-    /// Rows of a query, written to a file.
+    /// Rows of a query, written to a file or to a folder.
     Written {
         /// Where.
         written: String,
+    },
+    /// How a query would be run.
+    Explained {
+        /// Its plans and its stages.
+        explanation: String,
     },
 }
 
@@ -94,6 +99,7 @@ impl JobReport {
             Results::Nothing {} => String::new(),
             Results::Rows { text, .. } => text.clone(),
             Results::Written { written } => format!("{written}\n"),
+            Results::Explained { explanation } => explanation.clone(),
             Results::Tasks { results } => task_table(results),
         }
     }

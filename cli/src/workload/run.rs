@@ -8,7 +8,9 @@ use tokio::sync::watch;
 
 use super::{
     report::{JobReport, Results, TaskResult},
-    sql, tasks,
+    sql,
+    stages::StageWatch,
+    tasks,
 };
 use crate::{
     console::{JobLine, Sight},
@@ -89,7 +91,9 @@ async fn attempts(
     let mut number = 0;
     loop {
         number += 1;
-        let attempt = attempt_within(job, number, client, journal, begun).await?;
+        let attempt = attempt_within(job, number, client, journal, begun)
+            .await
+            .map_err(Failure::no_cluster)?;
         if attempt.error.is_none() || number > job.backoff_limit || is_late(job, begun) {
             return Ok((number, attempt));
         }
@@ -112,10 +116,11 @@ async fn attempt_within(
     client: &Client,
     journal: &Journal,
     begun: Instant,
-) -> Result<Attempt, Failure> {
+) -> Result<Attempt, ClientError> {
     let handle = client.job(&job.name);
     let mut progress = handle.progress();
     let line = journal.console().job(&job.name);
+    let stages = StageWatch::new(job.name.clone(), line.clone(), journal.clone());
     let watching =
         tokio::spawn(watch_progress(job.name.clone(), handle.progress(), line, journal.clone()));
     // What the attempt before has left may still hold its keys.
@@ -127,7 +132,7 @@ async fn attempt_within(
         match &job.workload {
             Workload::Tasks(list) => run_tasks(&handle, &prefix, list).await,
             Workload::Sql(query) => {
-                sql::run(&handle, query, &job.folder, job.planned.as_deref()).await
+                sql::run(&handle, query, &job.folder, job.planned.as_deref(), stages).await
             }
         }
     };
@@ -159,7 +164,7 @@ async fn run_tasks(
     job: &dasklet_client::Job,
     prefix: &str,
     list: &[dasklet_api::WorkloadTask],
-) -> Result<(Results, Option<String>), Failure> {
+) -> Result<(Results, Option<String>), ClientError> {
     let work = async {
         let submitted = tasks::submit(job, prefix, list)?;
         submitted.wait().await?;
@@ -174,13 +179,13 @@ async fn run_tasks(
     }
 }
 
-/// A failed job, or a lost scheduler.
-pub(super) fn failed_or_lost(error: ClientError) -> Result<(Results, Option<String>), Failure> {
+/// A failed job; or an error, where the scheduler is lost.
+pub(super) fn failed_or_lost(error: ClientError) -> Result<(Results, Option<String>), ClientError> {
     match error {
         ClientError::Unreachable { .. }
         | ClientError::ConnectionLost { .. }
         | ClientError::SessionLost { .. }
-        | ClientError::Rejected { .. } => Err(Failure::no_cluster(error)),
+        | ClientError::Rejected { .. } => Err(error),
         error => Ok((Results::default(), Some(error.to_string()))),
     }
 }

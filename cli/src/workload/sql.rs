@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use dasklet_api::SqlWorkload;
-use dasklet_client::Job;
+use dasklet_client::{ClientError, Job};
 use dasklet_query::{
-    OutputFormat, QueryError, QueryResult, QuerySession, StagedQuery, TableFormat, TableOptions,
-    TableSource, Tables,
+    Output, OutputFormat, Planned, QueryError, QueryResult, QuerySession, StagedQuery, TableFormat,
+    TableOptions, TableSource, Tables,
 };
 use serde_json::Value;
 
-use super::{report::Results, run::failed_or_lost};
-use crate::exit::Failure;
+use super::{report::Results, run::failed_or_lost, stages::StageWatch};
+use crate::commands::counted;
 
 /// Rows of a table that people read; all are in the JSON form.
 const MOST_ROWS_SHOWN: usize = 1000;
@@ -20,9 +20,24 @@ const MOST_ROWS_SHOWN: usize = 1000;
 ///
 /// # Errors
 /// The SQL is wrong, or a table is.
-pub async fn plan(query: &SqlWorkload, folder: &Path) -> Result<StagedQuery, Stop> {
+pub async fn plan(query: &SqlWorkload, folder: &Path) -> Result<Planned, Stop> {
     let tables = tables(query, folder).map_err(Stop::Said)?;
     Ok(QuerySession::new(tables).plan(&query.sql).await?)
+}
+
+/// Where a query's rows are written, if they are not shown; a path is relative to `folder`.
+///
+/// # Errors
+/// Nothing can be written there.
+pub fn output_of(query: &SqlWorkload, folder: &Path) -> Result<Option<Output>, QueryError> {
+    let Some(output) = &query.output else { return Ok(None) };
+    let format = output.format.or_else(|| dasklet_api::TableFormat::of_path(&output.path));
+    let format = match format {
+        Some(dasklet_api::TableFormat::Parquet) => OutputFormat::Parquet,
+        Some(dasklet_api::TableFormat::Json) => OutputFormat::Json,
+        _ => OutputFormat::Csv,
+    };
+    Output::new(&folder.join(&output.path), format).map(Some)
 }
 
 /// Runs a query; paths are relative to `folder`. One that was planned before is not planned again.
@@ -33,19 +48,30 @@ pub async fn run(
     job: &Job,
     query: &SqlWorkload,
     folder: &Path,
-    planned: Option<&StagedQuery>,
-) -> Result<(Results, Option<String>), Failure> {
+    planned: Option<&Planned>,
+    mut stages: StageWatch,
+) -> Result<(Results, Option<String>), ClientError> {
     let outcome = async {
+        let output = output_of(query, folder)?;
         let fresh;
-        let staged = match planned {
-            Some(staged) => staged,
+        let planned = match planned {
+            Some(planned) => planned,
             None => {
                 fresh = plan(query, folder).await?;
                 &fresh
             }
         };
-        let result = dasklet_query::run(job, staged).await?;
-        deliver(query, folder, staged, &result)
+        let staged = match planned {
+            Planned::Query(staged) => staged,
+            Planned::Explanation(text) => {
+                return Ok(Results::Explained { explanation: text.clone() });
+            }
+        };
+        let result = dasklet_query::run(job, staged, |seen| stages.show(seen)).await?;
+        match output {
+            Some(output) => written(&output, &result),
+            None => shown(staged, &result),
+        }
     };
     match outcome.await {
         Ok(results) => Ok((results, None)),
@@ -90,30 +116,26 @@ const fn format_of(format: dasklet_api::TableFormat) -> TableFormat {
     }
 }
 
-fn deliver(
-    query: &SqlWorkload,
-    folder: &Path,
-    staged: &StagedQuery,
-    result: &QueryResult,
-) -> Result<Results, Stop> {
-    let Some(output) = &query.output else {
-        let rows = result
-            .json_lines()?
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<Vec<Value>, _>>()
-            .map_err(|error| Stop::Said(format!("the result has no JSON form: {error}")))?;
-        let columns = staged.columns();
-        let text = result.table(MOST_ROWS_SHOWN)? + "\n";
-        return Ok(Results::Rows { columns, rows: Value::Array(rows), text });
+fn shown(staged: &StagedQuery, result: &QueryResult) -> Result<Results, Stop> {
+    let rows = result
+        .json_lines()?
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<Vec<Value>, _>>()
+        .map_err(|error| Stop::Said(format!("the result has no JSON form: {error}")))?;
+    let columns = staged.columns();
+    let text = result.table(MOST_ROWS_SHOWN)? + "\n";
+    Ok(Results::Rows { columns, rows: Value::Array(rows), text })
+}
+
+fn written(output: &Output, result: &QueryResult) -> Result<Results, Stop> {
+    let files = output.write(result)?;
+    let rows = counted(result.rows() as u64, "row");
+    let path = output.path().display();
+    let written = if output.is_folder() {
+        format!("{rows} in {} of {path}", counted(files as u64, "file"))
+    } else {
+        format!("{rows} in {path}")
     };
-    let format = output.format.or_else(|| dasklet_api::TableFormat::of_path(&output.path));
-    let format = match format {
-        Some(dasklet_api::TableFormat::Parquet) => OutputFormat::Parquet,
-        Some(dasklet_api::TableFormat::Json) => OutputFormat::Json,
-        _ => OutputFormat::Csv,
-    };
-    let path = folder.join(&output.path);
-    result.write(&path, format)?;
-    Ok(Results::Written { written: format!("{} rows in {}", result.rows(), path.display()) })
+    Ok(Results::Written { written })
 }

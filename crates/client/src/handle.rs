@@ -315,6 +315,14 @@ impl<T> TaskArray<T> {
         }
     }
 
+    /// How many members have ended, well or not. Looks at each of them.
+    #[must_use]
+    pub fn ended(&self) -> u32 {
+        let (local, session) = (self.hold.local(), self.hold.shared().session());
+        let ended = |index: &u32| !session.table.is_pending((local, *index));
+        (0..self.len()).filter(ended).count() as u32
+    }
+
     /// Stops the members that have not ended.
     pub fn cancel(&self) {
         let range = v1::LocalRange { local: self.hold.local(), start: 0, end: 0, count: 0 };

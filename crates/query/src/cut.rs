@@ -32,6 +32,7 @@ use crate::{
     codec,
     exchange::{ShuffleReaderExec, Take},
     segments::segments,
+    stage_name::stage_name,
     staged::{Stage, StageInput, StagedQuery},
 };
 
@@ -232,12 +233,14 @@ fn end_stage(
     })?;
     let round_robin = matches!(shuffle, Some(Partitioning::RoundRobinBatch(_)));
     let deterministic = !round_robin && is_deterministic(&plan)?;
+    let name = stage_name(&plan);
     let root: Plan = match shuffle {
         Some(partitioning) => Arc::new(RepartitionExec::try_new(plan, partitioning.clone())?),
         None => plan,
     };
     let explain = displayable(root.as_ref()).indent(false).to_string();
     Ok(Stage {
+        name,
         explain,
         tasks: count(tasks)?,
         outputs: count(shuffle.map_or(1, Partitioning::partition_count))?,

@@ -23,10 +23,12 @@ mod json_fault;
 mod local;
 mod named;
 mod output;
+mod result;
 mod scans;
 mod segments;
 mod session;
 mod slices;
+mod stage_name;
 mod staged;
 mod stores;
 mod submit;
@@ -36,9 +38,10 @@ pub mod worker;
 pub use self::{
     error::QueryError,
     local::run_here,
-    output::{OutputFormat, QueryResult},
+    output::{Output, OutputFormat},
+    result::QueryResult,
     session::{QueryOptions, QuerySession},
-    staged::{InputKind, Stage, StageInput, StagedQuery},
-    submit::run,
+    staged::{InputKind, Planned, Stage, StageInput, StagedQuery},
+    submit::{StageProgress, run},
     tables::{ColumnTypes, Compression, TableFormat, TableOptions, TableSource, Tables},
 };

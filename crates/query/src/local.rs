@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     error::QueryError,
-    output::QueryResult,
+    result::QueryResult,
     staged::{InputKind, StagedQuery},
     worker::{StageInputData, StageRuntime, run_stage},
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::{
     common::{
-        Result,
+        Result, TableReference,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     datasource::{
@@ -32,6 +32,12 @@ pub(crate) struct ScanDetail {
 /// The file scan at this node, if it is one.
 pub(crate) fn file_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
     plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()
+}
+
+/// The table that a file scan reads.
+pub(crate) fn table_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&str> {
+    let first = file_scan(plan)?.file_groups.iter().find_map(|group| group.files().first())?;
+    first.table_reference.as_ref().map(TableReference::table)
 }
 
 /// What serialising leaves out, for each file scan of a plan.

@@ -7,12 +7,13 @@ use datafusion::{
     execution::{
         SessionState, SessionStateBuilder, context::SessionContext, runtime_env::RuntimeEnvBuilder,
     },
+    physical_plan::displayable,
     prelude::SessionConfig,
     sql::{parser::Statement, sqlparser::ast},
 };
 
 use crate::{
-    catalog, cut, error::QueryError, fault, staged::StagedQuery, stores::Stores, tables::Tables,
+    catalog, cut, error::QueryError, fault, staged::Planned, stores::Stores, tables::Tables,
 };
 
 /// Partitions of a small query: enough to keep a small cluster busy, few enough to cost nothing.
@@ -53,33 +54,38 @@ impl QuerySession {
         self
     }
 
-    /// Plans a query and cuts the plan into stages. Finds the tables' files, so their paths must be
-    /// readable here as well as on the workers.
+    /// Plans a query and cuts the plan into stages; of `EXPLAIN` and a query, says how it would be
+    /// run. Finds the tables' files, so their paths must be readable here as well as on the
+    /// workers.
     ///
     /// # Errors
     /// When the SQL is wrong, names what is not there, or a table cannot be read.
-    pub async fn plan(&self, sql: &str) -> Result<StagedQuery, QueryError> {
-        let plan = self.physical_plan(sql).await?;
-        cut::cut(plan).map_err(|error| wrong(&error))
-    }
-
-    async fn physical_plan(
-        &self,
-        sql: &str,
-    ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>, QueryError> {
-        let context = self.open_tables(sql).await?;
-        let state = context.state();
-        let statement = parse(&state, sql)?;
-        let plan = state.statement_to_plan(statement).await.map_err(|error| wrong(&error))?;
-        state.create_physical_plan(&plan).await.map_err(|error| wrong(&error))
+    pub async fn plan(&self, sql: &str) -> Result<Planned, QueryError> {
+        let (statement, is_explained) = parse(&planning_state(FEWEST_PARTITIONS)?, sql)?;
+        let state = self.open_tables(&statement).await?.state();
+        let logical = state.statement_to_plan(statement).await.map_err(|error| wrong(&error))?;
+        let logical = state.optimize(&logical).map_err(|error| wrong(&error))?;
+        let planner = state.query_planner();
+        let physical =
+            planner.create_physical_plan(&logical, &state).await.map_err(|error| wrong(&error))?;
+        let shown = is_explained.then(|| displayable(physical.as_ref()).indent(false).to_string());
+        let query = cut::cut(physical).map_err(|error| wrong(&error))?;
+        Ok(match shown {
+            None => Planned::Query(query),
+            Some(physical) => Planned::Explanation(format!(
+                "logical plan\n{}physical plan\n{}stages\n{}",
+                indented(&logical.display_indent().to_string()),
+                indented(&physical),
+                indented(&query.explain())
+            )),
+        })
     }
 
     /// A context with the tables that the query names.
-    async fn open_tables(&self, sql: &str) -> Result<SessionContext, QueryError> {
+    async fn open_tables(&self, statement: &Statement) -> Result<SessionContext, QueryError> {
         let mut state = planning_state(FEWEST_PARTITIONS)?;
-        let statement = parse(&state, sql)?;
         let references =
-            state.resolve_table_references(&statement).map_err(|error| wrong(&error))?;
+            state.resolve_table_references(statement).map_err(|error| wrong(&error))?;
         let mut opened = Vec::new();
         let mut bytes = 0;
         for reference in references {
@@ -124,18 +130,40 @@ fn wrong(error: &datafusion::common::DataFusionError) -> QueryError {
     QueryError::Sql(fault::sentence(error))
 }
 
-fn parse(state: &SessionState, sql: &str) -> Result<Statement, QueryError> {
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// The query of a statement, and whether it is only to be explained.
+fn parse(state: &SessionState, sql: &str) -> Result<(Statement, bool), QueryError> {
+    let refused = |sentence: &str| Err(QueryError::Sql(sentence.to_owned()));
     let dialect = state.config_options().sql_parser.dialect;
     let statement = state
         .sql_to_statement(sql.trim().trim_end_matches(';'), &dialect)
         .map_err(|error| wrong(&error))?;
+    let (statement, is_explained) = match statement {
+        Statement::Explain(explain) if explain.options.analyze => {
+            return refused(
+                "EXPLAIN ANALYZE is not supported; EXPLAIN shows the plan, and the file of \
+                 --events what happens when the query runs",
+            );
+        }
+        Statement::Explain(explain)
+            if explain.options.verbose || explain.options.format.is_some() =>
+        {
+            return refused("EXPLAIN has one form here; leave VERBOSE and FORMAT out");
+        }
+        Statement::Explain(explain) => (*explain.statement, true),
+        other => (other, false),
+    };
     match &statement {
-        Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => Ok(statement),
-        _ => Err(QueryError::Sql(
-            "only queries can be run (SELECT, WITH, VALUES); tables are described beside the \
-             query, and results are written by `output`"
-                .to_owned(),
-        )),
+        Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)) => {
+            Ok((statement, is_explained))
+        }
+        _ => refused(
+            "only queries can be run (SELECT, WITH, VALUES, and EXPLAIN of these); tables are \
+             described beside the query, and results are written by `output`",
+        ),
     }
 }
 

@@ -5,6 +5,15 @@ use std::fmt::Write as _;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 
+/// What a statement asks for.
+#[derive(Debug, Clone)]
+pub enum Planned {
+    /// Rows.
+    Query(StagedQuery),
+    /// How a query would be run (`EXPLAIN`): its plans and its stages, in words.
+    Explanation(String),
+}
+
 /// A query cut into stages, in an order where each comes after those that it reads.
 #[derive(Debug, Clone)]
 pub struct StagedQuery {
@@ -29,7 +38,9 @@ pub struct Stage {
     pub outputs: u32,
     /// False where running a task again may give other rows, or the same in other outputs.
     pub deterministic: bool,
-    /// What the stage does, for people.
+    /// What the stage does, in a few words.
+    pub name: String,
+    /// What the stage does: its part of the plan.
     pub explain: String,
 }
 
@@ -58,7 +69,7 @@ impl StagedQuery {
         let mut text = String::new();
         for (number, stage) in self.stages.iter().enumerate() {
             let tasks = if stage.tasks == 1 { "task" } else { "tasks" };
-            let _ = write!(text, "stage {number}: {} {tasks}", stage.tasks);
+            let _ = write!(text, "stage {number}: {}: {} {tasks}", stage.name, stage.tasks);
             if stage.outputs > 1 {
                 let _ = write!(text, " of {} outputs", stage.outputs);
             }
