@@ -51,6 +51,9 @@ pub struct ClusterAccount {
     pub deaths: Vec<Death>,
     /// Changes of size.
     pub decisions: Vec<Decision>,
+    /// Times that the scheduler was started again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub scheduler_restarts: u64,
     /// Deaths and decisions beyond those that are kept.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_shown: u64,
@@ -135,6 +138,9 @@ impl Account {
             Event::ClusterStarted { cluster, .. } => {
                 self.cluster(cluster);
             }
+            Event::SchedulerDied { cluster, .. } => {
+                self.cluster(cluster).scheduler_restarts += 1;
+            }
             Event::JobStarted { job, cluster } => {
                 let going = Going { cluster: cluster.clone(), ..Going::default() };
                 self.going.insert(job.clone(), going);
@@ -209,6 +215,13 @@ impl fmt::Display for ClusterAccount {
             "\n  tasks    {} done, {} recomputed, {} failed",
             self.tasks_done, self.recomputed, self.tasks_failed
         )?;
+        if self.scheduler_restarts > 0 {
+            writeln!(
+                f,
+                "  its scheduler died and was started again: {} x",
+                self.scheduler_restarts
+            )?;
+        }
         let mut lines: Vec<(f64, String)> = self
             .deaths
             .iter()

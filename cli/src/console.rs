@@ -248,6 +248,10 @@ fn sentence(event: &Event, paint: &Paint) -> Option<String> {
         Event::ClusterStarted { cluster, scheduler, dashboard } => {
             format!("cluster {cluster}: scheduler at {scheduler}, dashboard {dashboard}")
         }
+        Event::SchedulerDied { cluster, reason } => {
+            let name = cluster.style(paint.bad);
+            format!("cluster {name}: its scheduler died and is started again: {reason}")
+        }
         Event::Decision { group, from, to, reason, .. } => {
             format!("{group}: {from} -> {to} workers: {reason}")
         }

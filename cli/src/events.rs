@@ -32,6 +32,13 @@ pub enum Event {
         /// For people.
         dashboard: String,
     },
+    /// A scheduler died and is being started again.
+    SchedulerDied {
+        /// The cluster.
+        cluster: String,
+        /// Why it died.
+        reason: String,
+    },
     /// A group is to have another number of workers.
     Decision {
         /// The cluster.

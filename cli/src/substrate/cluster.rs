@@ -7,7 +7,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{control::Control, group::Group, home::Home, poll, scheduler};
+use super::{
+    control::Control, group::Group, home::Home, poll, scheduler, supervised::SupervisedScheduler,
+};
 use crate::{
     events::{Event, Journal},
     exit::Failure,
@@ -37,7 +39,7 @@ impl Default for Ports {
 pub enum ClusterEnd {
     /// It had nothing to do for as long as its manifest allows.
     Idle,
-    /// Its scheduler died.
+    /// Its scheduler died too often, or could not be started again.
     SchedulerDied(String),
 }
 
@@ -85,6 +87,14 @@ impl Cluster {
         let (sights_in, sights) = watch::channel(poll::Sight::default());
         let (stop, stopped) = watch::channel(false);
         let (end_in, end) = watch::channel(None);
+        let supervised = SupervisedScheduler::new(
+            process_name,
+            process,
+            &ports.host,
+            &addresses,
+            home.clone(),
+            ended.clone(),
+        );
         let control = Control::new(
             plan.name.clone(),
             addresses.scheduler.clone(),
@@ -95,7 +105,7 @@ impl Cluster {
             (ended, endings),
         )
         .with_idle(plan.idle_timeout, plan.idle_action)
-        .with_scheduler(process_name, process);
+        .with_scheduler(supervised);
         tokio::spawn(poll::poll(http, asked, sights_in));
         let control = tokio::spawn(control.run(questions, sights, stopped, end_in));
         Ok(Self {

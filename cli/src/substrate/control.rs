@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,10 +25,12 @@ use super::{
     group::Group,
     home::Home,
     poll::{Question, Sight},
-    process::{Ended, Process, cause_of, log_tail},
+    process::{Ended, cause_of, log_tail},
+    supervised::{SchedulerEnd, SupervisedScheduler},
 };
 use crate::{
     events::{Event, Journal, round_millis},
+    exit::Failure,
     http::Http,
 };
 
@@ -52,7 +55,7 @@ pub struct Control {
     idle_timeout: Option<Duration>,
     idle_action: IdleAction,
     hibernating: bool,
-    scheduler: Option<(String, Process)>,
+    scheduler: Option<SupervisedScheduler>,
     endings: mpsc::UnboundedReceiver<Ended>,
     blocked: BTreeMap<String, String>,
     answered: bool,
@@ -100,10 +103,10 @@ impl Control {
         self
     }
 
-    /// The scheduler process that goes when the loop ends.
+    /// The scheduler process that goes when the loop ends, and is started again if it dies before.
     #[must_use]
-    pub fn with_scheduler(mut self, name: String, process: Process) -> Self {
-        self.scheduler = Some((name, process));
+    pub fn with_scheduler(mut self, scheduler: SupervisedScheduler) -> Self {
+        self.scheduler = Some(scheduler);
         self
     }
 
@@ -127,10 +130,14 @@ impl Control {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => break,
                 Some(ended) = self.endings.recv() => {
-                    if let Some(words) = self.note_end(ended) {
+                    if let Some(words) = self.note_end(&ended) {
                         end.send_replace(Some(ClusterEnd::SchedulerDied(words)));
                         break;
                     }
+                }
+                Err(failure) = restarts(&mut self.scheduler) => {
+                    end.send_replace(Some(ClusterEnd::SchedulerDied(failure.message)));
+                    break;
                 }
                 Ok(()) = sights.changed() => {}
                 () = tokio::time::sleep(again) => {}
@@ -279,20 +286,18 @@ impl Control {
         }
     }
 
-    /// Takes note of a child's end; gives the words of a scheduler that died.
-    fn note_end(&mut self, ended: Ended) -> Option<String> {
-        if let Some((name, process)) = &self.scheduler
-            && *name == ended.name
-        {
-            let words = log_tail(&process.log, 3).join("; ");
-            let cause = cause_of(ended.status);
-            return Some(if words.is_empty() {
-                cause.to_string()
-            } else {
-                format!("{cause}: {words}")
-            });
+    /// Takes note of a child's end; gives the words of a scheduler that is not started again.
+    fn note_end(&mut self, ended: &Ended) -> Option<String> {
+        let end = self.scheduler.as_mut().map(|scheduler| scheduler.note_end(ended));
+        match end.unwrap_or(SchedulerEnd::Another) {
+            SchedulerEnd::Another => self.note_worker_end(ended),
+            SchedulerEnd::Restarting(reason) => {
+                let cluster = self.cluster.clone();
+                self.hands.journal.record(Event::SchedulerDied { cluster, reason });
+            }
+            SchedulerEnd::GivenUp(reason) => return Some(reason),
+            SchedulerEnd::NeverStarted => {}
         }
-        self.note_worker_end(&ended);
         None
     }
 
@@ -349,13 +354,14 @@ impl Control {
             self.wait_for_ends(&mut left).await;
         }
         let mut scheduler_left = 0;
-        if let Some((_, process)) = &mut self.scheduler {
+        let mut process = self.scheduler.as_mut().and_then(SupervisedScheduler::take);
+        if let Some(process) = &mut process {
             scheduler_left = 1;
             process.terminate();
             process.let_go();
         }
         self.wait_for_ends(&mut scheduler_left).await;
-        if let (true, Some((_, process))) = (scheduler_left > 0, &self.scheduler) {
+        if let (true, Some(process)) = (scheduler_left > 0, &process) {
             process.kill();
             self.wait_for_ends(&mut scheduler_left).await;
         }
@@ -367,13 +373,23 @@ impl Control {
             match tokio::time::timeout_at(deadline, self.endings.recv()).await {
                 Ok(Some(ended)) => {
                     *left -= 1;
-                    if self.scheduler.as_ref().is_none_or(|(name, _)| *name != ended.name) {
+                    if self.scheduler.as_ref().is_none_or(|known| !known.is_called(&ended.name)) {
                         self.note_worker_end(&ended);
                     }
                 }
                 Ok(None) | Err(_) => return,
             }
         }
+    }
+}
+
+/// Waits until a scheduler that died cannot be started again.
+async fn restarts(scheduler: &mut Option<SupervisedScheduler>) -> Result<Infallible, Failure> {
+    match scheduler {
+        Some(scheduler) => loop {
+            scheduler.started().await?;
+        },
+        None => std::future::pending().await,
     }
 }
 

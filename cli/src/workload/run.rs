@@ -25,6 +25,9 @@ const LAST_NUMBERS: Duration = Duration::from_millis(500);
 /// Least time between two events about a job's progress.
 const PROGRESS_EVENT_EVERY: Duration = Duration::from_millis(100);
 
+/// So often a job is submitted again because its scheduler was restarted.
+const MOST_LOST: u32 = 3;
+
 /// What one attempt gave.
 struct Attempt {
     results: Results,
@@ -44,13 +47,9 @@ pub async fn run_job(
 ) -> Result<JobReport, Failure> {
     let begun = Instant::now();
     journal.record(Event::JobStarted { job: job.name.clone(), cluster: job.cluster.clone() });
-    let client = ConnectOptions::new()
-        .name(&job.name)
-        .connect(&address)
-        .await
-        .map_err(Failure::no_cluster)?;
+    let mut client = connect(job, &address).await.map_err(Failure::no_cluster)?;
     let outcome = tokio::select! {
-        outcome = attempts(job, &client, &journal, begun) => outcome,
+        outcome = attempts(job, &address, &mut client, &journal, begun) => outcome,
         () = interrupt.asked() => Err(Failure::interrupted()),
     };
     // Whatever is left of the job ends with its session.
@@ -81,19 +80,35 @@ pub async fn run_job(
     Ok(report)
 }
 
-/// Attempts until one goes well, as many as the job may have: their number, and the last.
+async fn connect(job: &JobPlan, address: &str) -> Result<Client, ClientError> {
+    ConnectOptions::new().name(&job.name).connect(address).await
+}
+
+/// Attempts until one goes well, as many as the job may have: their number, and the last. One that
+/// was lost with its scheduler is not the job's fault and does not count.
 async fn attempts(
     job: &JobPlan,
-    client: &Client,
+    address: &str,
+    client: &mut Client,
     journal: &Journal,
     begun: Instant,
 ) -> Result<(u32, Attempt), Failure> {
-    let mut number = 0;
+    let (mut number, mut lost) = (0, 0);
     loop {
         number += 1;
-        let attempt = attempt_within(job, number, client, journal, begun)
-            .await
-            .map_err(Failure::no_cluster)?;
+        let attempt = match attempt_within(job, number + lost, client, journal, begun).await {
+            Ok(attempt) => attempt,
+            Err(ClientError::SessionLost { .. }) if lost < MOST_LOST && may_run_again(job) => {
+                (number, lost) = (number - 1, lost + 1);
+                journal.console().line(&format!(
+                    "job {}: its scheduler was restarted, submitting it again",
+                    job.name
+                ));
+                *client = connect(job, address).await.map_err(Failure::no_cluster)?;
+                continue;
+            }
+            Err(error) => return Err(Failure::no_cluster(error)),
+        };
         if attempt.error.is_none() || number > job.backoff_limit || is_late(job, begun) {
             return Ok((number, attempt));
         }
@@ -102,6 +117,14 @@ async fn attempts(
             job.name,
             job.backoff_limit + 1
         ));
+    }
+}
+
+/// False where some task must not run twice.
+fn may_run_again(job: &JobPlan) -> bool {
+    match &job.workload {
+        Workload::Tasks(tasks) => tasks.iter().all(|task| task.idempotent),
+        Workload::Sql(_) => true,
     }
 }
 
