@@ -1,31 +1,20 @@
 //! `dasklet up`, and what can be asked of it.
 
-use crate::support::{Scene, Up, eventually, text};
+use crate::{
+    manifest::{self, job_on, tasks},
+    support::{Scene, Up, eventually, text},
+};
 
-const CLUSTER: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskCluster
-metadata: {name: stay}
-spec:
-  worker: {replicas: 2, threads: 1, memory: 256Mi}
-";
-
-const WORK: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskJob
-metadata: {name: work}
-spec:
-  clusterName: stay
-  workload:
-    tasks:
-      - {name: cube, op: cube, args: [{index: true}], array: \"0..100\"}
-";
+fn stay() -> String {
+    manifest::cluster("stay", "replicas: 2, threads: 1, memory: 256Mi")
+}
 
 #[test]
 fn a_cluster_that_stays_takes_jobs_and_answers_questions() {
     let scene = Scene::new();
-    let cluster = scene.file("cluster.yaml", CLUSTER);
-    let job = scene.file("job.yaml", WORK);
+    let cluster = scene.file("cluster.yaml", &stay());
+    let cubes = tasks(&["name: cube, op: cube, args: [{index: true}], array: \"0..100\""]);
+    let job = scene.file("job.yaml", &job_on("stay", "work", &cubes));
     let up = Up::start(&scene, &["-f", text(&cluster)]);
     scene
         .run(&["submit", "-f", text(&job), "--scheduler", &up.scheduler])
@@ -54,7 +43,7 @@ fn a_cluster_that_stays_takes_jobs_and_answers_questions() {
 #[test]
 fn a_dead_worker_is_replaced() {
     let scene = Scene::new();
-    let cluster = scene.file("cluster.yaml", CLUSTER);
+    let cluster = scene.file("cluster.yaml", &stay());
     let up = Up::start(&scene, &["-f", text(&cluster)]);
     let workers = || scene.processes_named("dasklet-worker");
     let before = eventually("both workers run", || {
@@ -73,7 +62,7 @@ fn a_dead_worker_is_replaced() {
 #[test]
 fn nothing_outlives_a_killed_cluster() {
     let scene = Scene::new();
-    let cluster = scene.file("cluster.yaml", CLUSTER);
+    let cluster = scene.file("cluster.yaml", &stay());
     let up = Up::start(&scene, &["-f", text(&cluster)]);
     eventually("both workers run", || {
         (scene.processes_named("dasklet-worker").len() == 2).then_some(())
@@ -85,7 +74,7 @@ fn nothing_outlives_a_killed_cluster() {
 #[test]
 fn an_idle_cluster_goes_when_its_manifest_says_so() {
     let scene = Scene::new();
-    let manifest = CLUSTER.replace("spec:\n", "spec:\n  idleTimeout: 1\n");
+    let manifest = stay().replace("spec:\n", "spec:\n  idleTimeout: 1\n");
     let cluster = scene.file("cluster.yaml", &manifest);
     scene.run(&["up", "-f", text(&cluster)]).assert_code(0).assert_says(&["idle"]);
     scene.assert_nothing_runs();

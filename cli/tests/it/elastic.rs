@@ -3,39 +3,26 @@
 use dasklet_client::{Client, Command, TaskArray, TaskSpec};
 use serde_json::Value;
 
-use crate::support::{Scene, Up, assert_numbers, events, events_of, eventually, runtime, text};
+use crate::{
+    manifest::{self, elastic, job_on, tasks},
+    support::{Scene, Up, assert_numbers, events, events_of, eventually, runtime, text},
+};
 
-const ELASTIC: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskCluster
-metadata: {name: elastic}
-spec:
-  worker:
-    threads: 1
-    memory: 256Mi
-    autoscale:
-      minReplicas: 0
-      maxReplicas: 6
-      targetDurationSeconds: 1
-      behavior: {scaleDown: {stabilizationWindowSeconds: 1}}
-";
+fn cluster() -> String {
+    manifest::cluster("elastic", &elastic(6, 1))
+}
 
-const WORK: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskJob
-metadata: {name: naps}
-spec:
-  clusterName: elastic
-  workload:
-    tasks:
-      - {name: nap, op: sleep, args: [0.1], array: \"0..120\"}
-";
+/// 120 tasks of 0.1 s.
+fn naps() -> String {
+    let naps = tasks(&["name: nap, op: sleep, args: [0.1], array: \"0..120\""]);
+    job_on("elastic", "naps", &naps)
+}
 
 #[test]
 fn a_queue_brings_workers_and_its_end_takes_them_away() {
     let scene = Scene::new();
-    let cluster = scene.file("cluster.yaml", ELASTIC);
-    let job = scene.file("job.yaml", WORK);
+    let cluster = scene.file("cluster.yaml", &cluster());
+    let job = scene.file("job.yaml", &naps());
     let log = scene.path("events.jsonl");
     let up = Up::start(&scene, &["-f", text(&cluster), "--events", text(&log)]);
     assert_eq!(scene.processes_named("dasklet-worker").len(), 0);
@@ -67,7 +54,7 @@ fn a_queue_brings_workers_and_its_end_takes_them_away() {
 #[test]
 fn the_account_tells_of_growth() {
     let scene = Scene::new();
-    let file = scene.file("manifest.yaml", &format!("{ELASTIC}---{WORK}"));
+    let file = scene.file("manifest.yaml", &(cluster() + &naps()));
     let ended = scene.run(&["run", "-f", text(&file), "--output", "json"]);
     let answer = ended.assert_code(0).json();
     let cluster = &answer["clusters"]["elastic"];
@@ -82,7 +69,7 @@ const NAP: &str = "sleep 0.2; printf %05000d $DASKLET_ARRAY_INDEX";
 #[test]
 fn wanted_results_keep_a_holder_until_they_are_fetched() {
     let scene = Scene::new();
-    let cluster = scene.file("cluster.yaml", ELASTIC);
+    let cluster = scene.file("cluster.yaml", &cluster());
     let log = scene.path("events.jsonl");
     let up = Up::start(&scene, &["-f", text(&cluster), "--events", text(&log)]);
     let sizes = || -> Vec<u64> {

@@ -1,39 +1,22 @@
 //! A disk that takes no more.
 
-use crate::support::{Scene, Up, text};
+use crate::{
+    manifest::{self, job_on, tasks},
+    support::{Scene, Up, text},
+};
 
-const CLUSTER: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskCluster
-metadata: {name: full}
-spec:
-  worker: {replicas: 1, threads: 1, memory: 64Mi}
-";
-
-/// A manifest with a job of `members` results of 4 MB each, all wanted at once.
+/// A job of `members` results of 4 MB each, all wanted at once.
 fn job(members: u32) -> String {
-    format!(
-        "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskJob
-metadata: {{name: work}}
-spec:
-  clusterName: full
-  workload:
-    tasks:
-      - {{name: make, op: bytes, args: [4000000], array: \"0..{members}\"}}
-      - {{name: total, op: sum_bytes, args: [{{from: make}}]}}
-"
-    )
+    let make = format!("name: make, op: bytes, args: [4000000], array: \"0..{members}\"");
+    let total = "name: total, op: sum_bytes, args: [{from: make}]";
+    job_on("full", "work", &tasks(&[&make, total]))
 }
 
 #[test]
 fn a_full_disk_fails_the_task_and_spares_the_worker() {
-    let Some(scene) = Scene::on_small_disk() else {
-        println!("skipped: this user may not mount a small file system");
-        return;
-    };
-    let cluster = scene.file("cluster.yaml", CLUSTER);
+    let Some(scene) = Scene::on_small_disk() else { return };
+    let cluster = manifest::cluster("full", "replicas: 1, threads: 1, memory: 64Mi");
+    let cluster = scene.file("cluster.yaml", &cluster);
     let (little, much) = (scene.file("little.yaml", &job(4)), scene.file("much.yaml", &job(40)));
     let up = Up::start(&scene, &["-f", text(&cluster)]);
     let submit = |file| scene.run(&["submit", "-f", text(file), "--scheduler", &up.scheduler]);

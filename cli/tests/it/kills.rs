@@ -2,22 +2,21 @@
 
 use serde_json::Value;
 
-use crate::support::{Scene, Up, events, events_of, eventually, example, signal, text};
+use crate::{
+    manifest::{self, job_alone, tasks},
+    support::{Scene, Up, events, events_of, eventually, example, signal, text},
+};
 
 /// Three workers; a first array leaves outputs on all of them, a second one that needs these
 /// gives time to kill one.
-const WORK: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskJob
-metadata: {name: work}
-spec:
-  cluster: {spec: {worker: {replicas: 3, threads: 2, memory: 256Mi}}}
-  workload:
-    tasks:
-      - {name: make, op: bytes, args: [100000], array: \"0..60\"}
-      - {name: nap, op: sleep, args: [0.2], array: \"0..60\", after: [make]}
-      - {name: total, op: sum_bytes, args: [{from: make}], after: [nap]}
-";
+fn work() -> String {
+    let tasks = tasks(&[
+        "name: make, op: bytes, args: [100000], array: \"0..60\"",
+        "name: nap, op: sleep, args: [0.2], array: \"0..60\", after: [make]",
+        "name: total, op: sum_bytes, args: [{from: make}], after: [nap]",
+    ]);
+    job_alone("work", "replicas: 3, threads: 2, memory: 256Mi", &tasks)
+}
 
 fn served(all: &[Value]) -> Vec<u64> {
     let serving = events_of(all, "workerServing");
@@ -31,7 +30,7 @@ fn served(all: &[Value]) -> Vec<u64> {
 #[test]
 fn a_killed_worker_costs_a_recomputation_and_nothing_else() {
     let scene = Scene::new();
-    let file = scene.file("manifest.yaml", WORK);
+    let file = scene.file("manifest.yaml", &work());
     let whole = scene.run(&["run", "-f", text(&file), "--output", "json"]);
     let expected = &whole.assert_code(0).json()["jobs"][0]["results"];
 
@@ -76,14 +75,8 @@ fn a_killed_worker_does_not_change_the_answer_of_a_query() {
 #[test]
 fn outputs_of_a_query_that_die_with_their_worker_are_made_again() {
     let scene = Scene::new();
-    let cluster = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskCluster
-metadata: {name: flights}
-spec:
-  worker: {replicas: 2, threads: 1, memory: 512Mi}
-";
-    let cluster = scene.file("cluster.yaml", cluster);
+    let cluster = manifest::cluster("flights", "replicas: 2, threads: 1, memory: 512Mi");
+    let cluster = scene.file("cluster.yaml", &cluster);
     let up = Up::start(&scene, &["-f", text(&cluster)]);
     let pids = eventually("both workers serve", || {
         let members = up.members();
@@ -117,19 +110,8 @@ spec:
 #[test]
 fn nothing_outlives_a_killed_run() {
     let scene = Scene::new();
-    let file = scene.file(
-        "manifest.yaml",
-        "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskJob
-metadata: {name: long}
-spec:
-  cluster: {spec: {worker: {replicas: 2, threads: 1}}}
-  workload:
-    tasks:
-      - {name: nap, command: [sleep, \"1000\"], array: \"0..2\"}
-",
-    );
+    let naps = tasks(&["name: nap, command: [sleep, \"1000\"], array: \"0..2\""]);
+    let file = scene.file("manifest.yaml", &job_alone("long", "replicas: 2, threads: 1", &naps));
     let running = scene.start(&["run", "-f", text(&file)]);
     eventually("the commands run", || (scene.processes_named("sleep").len() == 2).then_some(()));
     signal("KILL", running.pid());
@@ -140,19 +122,8 @@ spec:
 #[test]
 fn ctrl_c_stops_everything() {
     let scene = Scene::new();
-    let file = scene.file(
-        "manifest.yaml",
-        "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskJob
-metadata: {name: long}
-spec:
-  cluster: {spec: {worker: {replicas: 1, threads: 1}}}
-  workload:
-    tasks:
-      - {name: nap, op: sleep, args: [1000]}
-",
-    );
+    let nap = tasks(&["name: nap, op: sleep, args: [1000]"]);
+    let file = scene.file("manifest.yaml", &job_alone("long", "replicas: 1, threads: 1", &nap));
     let running = scene.start(&["run", "-f", text(&file)]);
     eventually("a worker runs", || {
         (scene.processes_named("dasklet-worker").len() == 1).then_some(())

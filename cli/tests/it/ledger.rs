@@ -12,22 +12,10 @@ use std::{
 use dasklet_client::{Client, Command, TaskArray, TaskSpec};
 use serde_json::Value;
 
-use crate::support::{Scene, Up, assert_numbers, events, events_of, eventually, runtime, text};
-
-const CLUSTER: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskCluster
-metadata: {name: ledger}
-spec:
-  worker:
-    threads: 1
-    memory: 256Mi
-    autoscale:
-      minReplicas: 0
-      maxReplicas: 5
-      targetDurationSeconds: 1
-      behavior: {scaleDown: {stabilizationWindowSeconds: 0}}
-";
+use crate::{
+    manifest::{cluster, elastic},
+    support::{Scene, Up, assert_numbers, events, events_of, eventually, runtime, text},
+};
 
 /// Times that a run grows and shrinks.
 const WAVES: usize = 3;
@@ -68,7 +56,7 @@ impl Run {
     }
 
     fn go(mut self) {
-        let cluster = self.scene.file("cluster.yaml", CLUSTER);
+        let cluster = self.scene.file("cluster.yaml", &cluster("ledger", &elastic(5, 0)));
         let log = self.scene.path("events.jsonl");
         let up = Up::start(&self.scene, &["-f", text(&cluster), "--events", text(&log)]);
         let alive = || {

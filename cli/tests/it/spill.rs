@@ -5,15 +5,10 @@ use std::time::Instant;
 use dasklet_client::{Client, TaskArray};
 use serde_json::Value;
 
-use crate::support::{Scene, Up, eventually, runtime, signal, text};
-
-const CLUSTER: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskCluster
-metadata: {name: spill}
-spec:
-  worker: {replicas: 2, threads: 1, memory: 256Mi}
-";
+use crate::{
+    manifest::cluster,
+    support::{Scene, Up, eventually, runtime, signal, text},
+};
 
 const PIECES: u32 = 256;
 const LENGTH: u32 = 4 << 20;
@@ -24,7 +19,8 @@ const HEADER: usize = 5;
 #[test]
 fn a_gigabyte_of_wanted_results_outlives_little_memory_and_a_death() {
     let scene = Scene::new();
-    let cluster = scene.file("cluster.yaml", CLUSTER);
+    let cluster = cluster("spill", "replicas: 2, threads: 1, memory: 256Mi");
+    let cluster = scene.file("cluster.yaml", &cluster);
     let up = Up::start(&scene, &["-f", text(&cluster)]);
     runtime().block_on(async {
         let client = Client::connect(&up.scheduler).await.unwrap();

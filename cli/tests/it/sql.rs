@@ -1,8 +1,13 @@
 //! Queries: the flights example, and `dasklet sql`.
 
+use std::fs;
+
 use serde_json::Value;
 
-use crate::support::{Scene, example, text};
+use crate::{
+    manifest::{self, job_alone},
+    support::{Scene, events, events_of, example, text},
+};
 
 /// Flights by carrier in the nycflights13 data, as anybody can count them.
 pub const FLIGHTS: [(&str, u64); 16] = [
@@ -48,14 +53,82 @@ fn the_flights_example_gives_the_right_answer() {
     scene.assert_nothing_runs();
 }
 
-#[test]
-fn sql_over_a_file_needs_no_manifest() {
+/// A scene with 1,000 amounts for three keys.
+fn amounts() -> Scene {
     let scene = Scene::new();
     let mut rows = "key,amount\n".to_owned();
     for row in 0..1000 {
         rows.push_str(&format!("k{},{row}\n", row % 3));
     }
     scene.file("amounts.csv", &rows);
+    scene
+}
+
+const TABLE: [&str; 2] = ["--table", "t=amounts.csv"];
+
+#[test]
+fn sql_shows_its_stages() {
+    let scene = amounts();
+    let sql = "SELECT key, sum(amount) FROM t GROUP BY key ORDER BY key";
+    let log = scene.path("events.jsonl");
+    let ended = scene.run(&["sql", sql, TABLE[0], TABLE[1], "--events", text(&log)]);
+    ended.assert_code(0).assert_says(&["query: stage 0 (scan t, aggregate) done, "]);
+    let all = events(&log);
+    let stages = events_of(&all, "stageEnded");
+    let mut numbers: Vec<u64> = stages.iter().map(|e| e["stage"].as_u64().unwrap()).collect();
+    numbers.sort_unstable();
+    let expected: Vec<u64> = (0..numbers.len() as u64).collect();
+    assert_eq!(numbers, expected, "each stage ends once");
+    assert!(numbers.len() > 1, "{stages:?}");
+}
+
+#[test]
+fn explain_runs_nothing() {
+    let scene = amounts();
+    let sql = "EXPLAIN SELECT key, sum(amount) FROM t GROUP BY key";
+    let ended = scene.run(&["sql", sql, TABLE[0], TABLE[1]]);
+    assert_eq!(ended.assert_code(0).err, "");
+    for words in
+        ["logical plan\n", "physical plan\n", "stages\n  stage 0: scan t, aggregate: 1 task"]
+    {
+        assert!(ended.out.contains(words), "no '{words}' in:\n{}", ended.out);
+    }
+    let json = scene.run(&["sql", sql, TABLE[0], TABLE[1], "--output", "json"]).json();
+    assert_eq!(json["explanation"], ended.out);
+    // The same as a job of a manifest.
+    let workload = manifest::query("path: amounts.csv", sql);
+    let file = scene.file("manifest.yaml", &job_alone("explained", "replicas: 1", &workload));
+    let ran = scene.run(&["run", "-f", text(&file), "--output", "json"]).assert_code(0).json();
+    assert_eq!(ran["jobs"][0]["explanation"], ended.out);
+}
+
+#[test]
+fn results_are_written_to_a_file_or_to_a_folder_of_parts() {
+    let scene = amounts();
+    let to = |path: &str, more: &[&str]| {
+        let sql = "SELECT key, amount FROM t WHERE amount < 10";
+        let mut args = vec!["sql", sql, TABLE[0], TABLE[1], "--to", path];
+        args.extend(more);
+        scene.run(&args)
+    };
+    assert!(to("small.csv", &[]).assert_code(0).out.contains("10 rows in "));
+    let text = fs::read_to_string(scene.path("small.csv")).unwrap();
+    assert_eq!((text.lines().next(), text.lines().count()), (Some("key,amount"), 11));
+
+    let parts = to("parts/", &["--to-format", "json"]);
+    assert!(parts.assert_code(0).out.contains("10 rows in 1 file of "), "{}", parts.out);
+    let lines = fs::read_to_string(scene.path("parts/part-00000.json")).unwrap();
+    assert_eq!(lines.lines().count(), 10);
+
+    to("parts/", &[]).assert_code(2).assert_says(&["parts/", "--to-format"]);
+    to("s3://bucket/a.csv", &[]).assert_code(2).assert_says(&["s3://bucket/a.csv", "is a URL"]);
+    to("a.csv.gz", &[]).assert_code(2).assert_says(&["a.csv.gz", "compressed"]);
+    scene.assert_nothing_runs();
+}
+
+#[test]
+fn sql_over_a_file_needs_no_manifest() {
+    let scene = amounts();
     let ended = scene.run(&[
         "sql",
         "SELECT key, sum(amount) AS total FROM t GROUP BY key ORDER BY key",

@@ -20,6 +20,9 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 /// Marks the processes of one test, through their environment.
 const MARK: &str = "DASKLET_TEST_MARK";
 
+/// Set where the tests may do without a small file system.
+const NO_MOUNTS: &str = "DASKLET_TEST_NO_MOUNTS";
+
 /// How a program ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -70,15 +73,24 @@ impl Scene {
         }
     }
 
-    /// A scene whose programs keep their temporary files on a disk of 16 MiB; none if the system
-    /// lets nobody mount one.
+    /// A scene whose programs keep their temporary files on a disk of 16 MiB. None only where
+    /// whoever runs the tests has said that nothing can be mounted there.
     pub fn on_small_disk() -> Option<Self> {
+        if std::env::var_os(NO_MOUNTS).is_some() {
+            println!("left out: {NO_MOUNTS} is set");
+            return None;
+        }
         let mut scene = Self::new();
         let disk = scene.path("small");
         fs::create_dir(&disk).unwrap();
-        let status = mounted(&disk).arg("true").status();
+        let tried = mounted(&disk).arg("true").output();
         scene.small_disk = Some(disk);
-        status.is_ok_and(|status| status.success()).then_some(scene)
+        assert!(
+            tried.as_ref().is_ok_and(|tried| tried.status.success()),
+            "a small file system cannot be mounted here: let this user make mount namespaces, or \
+             set {NO_MOUNTS} to leave the tests of a full disk out: {tried:?}"
+        );
+        Some(scene)
     }
 
     /// The small disk.
@@ -118,6 +130,16 @@ impl Scene {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// A shell that runs the program with these arguments, as a process below it.
+    pub fn in_shell<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
+        let plain = self.command(args);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "\"$@\"; true", "sh"]).arg(plain.get_program()).args(plain.get_args());
+        shell.current_dir(self.folder.path()).env(MARK, &self.mark);
+        shell.stdout(Stdio::null()).stderr(Stdio::null());
+        shell
     }
 
     /// Runs the program to its end.
@@ -242,33 +264,31 @@ impl Up {
         self.child.id()
     }
 
-    /// What the scheduler's HTTP API answers.
-    pub fn get(&self, path: &str) -> String {
-        let authority = self.dashboard.trim_start_matches("http://").split('/').next().unwrap();
-        let mut stream = TcpStream::connect(authority).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.lines().next().unwrap().ends_with("200 OK"), "{path}: {answer}");
-        body.to_owned()
-    }
-
     /// The workers as the scheduler sees them.
     pub fn members(&self) -> Vec<Value> {
-        serde_json::from_str(&self.get("/api/v1/members")).unwrap()
+        members(&self.dashboard)
     }
 
     /// Runs that repeated work whose outputs were lost.
     pub fn recomputed(&self) -> u64 {
-        let metrics = self.get("/metrics");
+        let metrics = http_get(&self.dashboard, "/metrics");
         let line = metrics.lines().find(|line| line.starts_with("dasklet_tasks_recomputed_total"));
         line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
     }
 
+    /// True once it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Ctrl-C, and the end.
-    pub fn interrupt(mut self) -> Ended {
+    pub fn interrupt(self) -> Ended {
         signal("INT", self.child.id());
+        self.wait()
+    }
+
+    /// The end.
+    pub fn wait(mut self) -> Ended {
         let status = eventually("`dasklet up` ends", || self.child.try_wait().unwrap());
         let out = self.out.take().unwrap().join().unwrap();
         let err = self.err.take().unwrap().join().unwrap();
@@ -289,6 +309,23 @@ fn read_by_itself(mut from: impl Read + Send + 'static) -> thread::JoinHandle<St
         let _ = from.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
+}
+
+/// What a scheduler's HTTP API answers at a path.
+pub fn http_get(address: &str, path: &str) -> String {
+    let authority = address.trim_start_matches("http://").split('/').next().unwrap();
+    let mut stream = TcpStream::connect(authority).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.lines().next().unwrap().ends_with("200 OK"), "{path}: {answer}");
+    body.to_owned()
+}
+
+/// The workers as the scheduler at this HTTP address sees them.
+pub fn members(address: &str) -> Vec<Value> {
+    serde_json::from_str(&http_get(address, "/api/v1/members")).unwrap()
 }
 
 /// Runs what follows as arguments with a small file system at `disk`.

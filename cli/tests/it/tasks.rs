@@ -1,6 +1,9 @@
 //! Graphs of tasks from a manifest.
 
-use crate::support::{Scene, example, text};
+use crate::{
+    manifest::{job_alone, tasks},
+    support::{Scene, example, text},
+};
 
 #[test]
 fn the_example_of_tasks_runs() {
@@ -24,21 +27,12 @@ fn the_example_of_tasks_runs() {
 #[test]
 fn results_are_what_the_operations_give() {
     let scene = Scene::new();
-    let file = scene.file(
-        "manifest.yaml",
-        "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskJob
-metadata: {name: sums}
-spec:
-  cluster: {spec: {worker: {replicas: 2, threads: 1}}}
-  workload:
-    tasks:
-      - {name: cube, op: cube, args: [{index: true}], array: \"0..5\"}
-      - {name: total, op: sum, args: [{from: cube}]}
-      - {name: hello, command: [sh, -c, \"printf 'task %s attempt %s' $DASKLET_TASK $DASKLET_ATTEMPT\"]}
-",
-    );
+    let work = tasks(&[
+        "name: cube, op: cube, args: [{index: true}], array: \"0..5\"",
+        "name: total, op: sum, args: [{from: cube}]",
+        "name: hello, command: [sh, -c, \"printf 'task %s attempt %s' $DASKLET_TASK $DASKLET_ATTEMPT\"]",
+    ]);
+    let file = scene.file("manifest.yaml", &job_alone("sums", "replicas: 2, threads: 1", &work));
     let ended = scene.run(&["run", "-f", text(&file), "--output", "json"]);
     ended.assert_code(0);
     let answer = ended.json();
@@ -55,19 +49,8 @@ spec:
 #[test]
 fn a_person_reads_results_on_standard_output_and_the_rest_beside_it() {
     let scene = Scene::new();
-    let file = scene.file(
-        "manifest.yaml",
-        "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskJob
-metadata: {name: one}
-spec:
-  cluster: {spec: {worker: {replicas: 1}}}
-  workload:
-    tasks:
-      - {name: answer, op: add, args: [40, 2]}
-",
-    );
+    let work = tasks(&["name: answer, op: add, args: [40, 2]"]);
+    let file = scene.file("manifest.yaml", &job_alone("one", "replicas: 1", &work));
     let ended = scene.run(&["run", "-f", text(&file)]);
     ended.assert_code(0).assert_says(&["job one succeeded", "1 started", "0 -> 1"]);
     assert!(ended.out.contains("answer") && ended.out.contains("42"), "{}", ended.out);

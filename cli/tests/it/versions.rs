@@ -13,32 +13,21 @@ use dasklet_protocol::{
 use futures::{Stream, stream};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::support::{Scene, Up, runtime, text};
+use crate::{
+    manifest::{cluster, job_on, tasks},
+    support::{Scene, Up, runtime, text},
+};
 
-const CLUSTER: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskCluster
-metadata: {name: versions}
-spec:
-  worker: {replicas: 1, threads: 1, memory: 256Mi}
-";
-
-const WORK: &str = "
-apiVersion: kubernetes.dask.org/v1
-kind: DaskJob
-metadata: {name: work}
-spec:
-  clusterName: versions
-  workload:
-    tasks:
-      - {name: answer, op: add, args: [40, 2]}
-";
+fn work() -> String {
+    job_on("versions", "work", &tasks(&["name: answer, op: add, args: [40, 2]"]))
+}
 
 #[test]
 fn peers_of_another_version_are_refused_naming_both() {
     let scene = Scene::new();
-    let cluster = scene.file("cluster.yaml", CLUSTER);
-    let work = scene.file("work.yaml", WORK);
+    let cluster =
+        scene.file("cluster.yaml", &cluster("versions", "replicas: 1, threads: 1, memory: 256Mi"));
+    let work = scene.file("work.yaml", &work());
     let up = Up::start(&scene, &["-f", text(&cluster)]);
     let address = up.scheduler.replace("tcp://", "http://");
     let reasons = runtime().block_on(async {
@@ -83,7 +72,7 @@ fn peers_of_another_version_are_refused_naming_both() {
 #[test]
 fn a_scheduler_that_refuses_us_is_quoted() {
     let scene = Scene::new();
-    let work = scene.file("work.yaml", WORK);
+    let work = scene.file("work.yaml", &work());
     let runtime = runtime();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
