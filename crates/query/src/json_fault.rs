@@ -58,14 +58,13 @@ impl Lines {
     fn read(&mut self, chunk: &[u8]) -> Result<(), JsonFault> {
         for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
             let mut left = piece;
-            loop {
+            while !left.is_empty() {
                 let taken = self.decoder.decode(left).map_err(|error| self.fault(&error))?;
                 left = &left[taken..];
-                if left.is_empty() {
-                    break;
+                if !self.decoder.has_partial_record() {
+                    // The row is whole: its values become columns, which they may not fit.
+                    self.decoder.flush().map_err(|error| self.fault(&error))?;
                 }
-                // The row is whole: its values become columns, which they may not fit.
-                self.decoder.flush().map_err(|error| self.fault(&error))?;
             }
             self.line += usize::from(piece.ends_with(b"\n"));
         }
