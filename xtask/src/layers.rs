@@ -11,6 +11,7 @@ use crate::steps;
 /// not named here is an error: whoever adds one decides where it stands.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("dasklet-core", &[]),
+    ("dasklet-dask-comm", &["dasklet-core"]),
     ("dasklet-protocol", &["dasklet-core"]),
     ("dasklet-elastic", &["dasklet-core"]),
     ("dasklet-api", &["dasklet-core", "dasklet-elastic"]),

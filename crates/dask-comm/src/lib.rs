@@ -1,0 +1,27 @@
+//! Dask's own protocol over TCP: the codec, the calls that an operator makes to a stock Dask
+//! scheduler, and what one can do with such a scheduler without losing data.
+//!
+//! - [`frame`], [`value`] and [`message`] are the codec: bytes in, messages out, and back. Pure;
+//!   the same for clients, schedulers and workers. Pickled objects stay opaque.
+//! - [`connection`] puts it on a socket, [`rpc`] makes calls.
+//! - [`stock`] is for operators: start there.
+//!
+//! Compression is offered to no peer, and then no peer compresses.
+
+#![forbid(unsafe_code)]
+
+pub mod connection;
+pub mod error;
+pub mod failure;
+pub mod frame;
+pub mod handshake;
+pub mod limits;
+pub mod message;
+pub mod rpc;
+pub mod stock;
+pub mod value;
+
+pub use connection::{Connection, ConnectionError};
+pub use error::CodecError;
+pub use limits::Limits;
+pub use value::{Map, Value};
