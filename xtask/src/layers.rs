@@ -11,7 +11,6 @@ use crate::steps;
 /// not named here is an error: whoever adds one decides where it stands.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("dasklet-core", &[]),
-    ("dasklet-dask-comm", &["dasklet-core"]),
     ("dasklet-protocol", &["dasklet-core"]),
     ("dasklet-elastic", &["dasklet-core"]),
     ("dasklet-api", &["dasklet-core", "dasklet-elastic"]),
@@ -32,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "dasklet-worker",
         ],
     ),
+    ("dasklet-e2e", &[]),
     ("dasklet-bench", &["dasklet-client", "dasklet-core", "dasklet-protocol", "dasklet-scheduler"]),
     ("xtask", &[]),
 ];

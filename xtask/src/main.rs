@@ -2,6 +2,7 @@
 
 mod benchmarks;
 mod documents;
+mod e2e;
 mod layers;
 mod steps;
 mod tools;
@@ -31,6 +32,18 @@ enum Command {
     ///
     /// Example: cargo xtask bench --only noop
     Bench(BenchArguments),
+    /// Tests against a real Kubernetes that they start on this machine; see e2e/README.md.
+    ///
+    /// Example: cargo xtask e2e --help
+    #[command(disable_help_flag = true)]
+    E2e(Rest),
+}
+
+#[derive(clap::Args)]
+struct Rest {
+    /// Arguments of `dasklet-e2e`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    arguments: Vec<std::ffi::OsString>,
 }
 
 #[derive(clap::Args)]
@@ -59,6 +72,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => steps::test(arguments.full, &arguments.only),
         Command::Docs => documents::run_commands(),
         Command::Bench(arguments) => benchmarks::run(arguments.quick, &arguments.only),
+        Command::E2e(rest) => return e2e::run(&rest.arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

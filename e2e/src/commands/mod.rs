@@ -1,0 +1,11 @@
+//! The subcommands.
+
+mod arguments;
+mod control_plane;
+mod enter;
+mod images;
+mod inside;
+mod outside;
+mod run;
+
+pub use arguments::Arguments;

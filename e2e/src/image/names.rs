@@ -1,0 +1,14 @@
+//! What our images are called.
+
+/// The version that tags them.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The operator's image.
+pub fn operator() -> String {
+    format!("docker.io/dasklet/operator:{VERSION}")
+}
+
+/// The engine's image.
+pub fn engine() -> String {
+    format!("docker.io/dasklet/engine:{VERSION}")
+}
