@@ -1,0 +1,163 @@
+//! The verdicts of a real API server on the corpus, and what kubectl makes of the definitions.
+//!
+//! Run by `cargo xtask e2e`, or by hand with an API server that may be filled with objects:
+//!
+//! ```text
+//! DASKLET_TEST_KUBECONFIG=FILE cargo test --release -p dasklet-api --test api_server -- --ignored
+//! ```
+
+mod support;
+
+use std::{
+    env,
+    io::Write,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use support::corpus::documents;
+
+/// Runs kubectl on the API server that was named, with `input` as its standard input.
+fn kubectl(arguments: &[&str], input: &str) -> Output {
+    let config = env::var_os("DASKLET_TEST_KUBECONFIG")
+        .expect("DASKLET_TEST_KUBECONFIG is not set: name the kubeconfig of a test cluster");
+    assert!(PathBuf::from(&config).exists(), "DASKLET_TEST_KUBECONFIG names no file: {config:?}");
+    let mut child = Command::new("kubectl")
+        .arg("--kubeconfig")
+        .arg(config)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kubectl is on the path");
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// The same, which has to go well; what it printed.
+fn succeed(arguments: &[&str], input: &str) -> String {
+    let output = kubectl(arguments, input);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "kubectl {}: {told}", arguments.join(" "));
+    assert!(!told.contains("Warning"), "kubectl {}: {told}", arguments.join(" "));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The same, which has to be refused; what it said.
+fn refused(arguments: &[&str], input: &str) -> String {
+    let output = kubectl(arguments, input);
+    assert!(!output.status.success(), "kubectl {} went well:\n{input}", arguments.join(" "));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn install() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds");
+    succeed(&["apply", "--server-side", "--force-conflicts", "-f", folder], "");
+    succeed(&["wait", "--for=condition=Established", "--timeout=30s", "-f", folder], "");
+    let definitions: Value =
+        serde_json::from_str(&succeed(&["get", "-o", "json", "-f", folder], "")).unwrap();
+    for definition in definitions["items"].as_array().unwrap() {
+        for condition in definition["status"]["conditions"].as_array().unwrap() {
+            assert_ne!(condition["type"], "NonStructuralSchema", "{condition}");
+        }
+    }
+}
+
+const TRY: [&str; 6] =
+    ["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"];
+
+#[test]
+#[ignore = "needs an API server: see the head of this file"]
+fn an_api_server_judges_as_we_do() {
+    install();
+    let mut wrong = Vec::new();
+    for folder in ["good", "late"] {
+        for document in documents(folder) {
+            // What has no name yet can only be created.
+            let create = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
+            let made_up = document.text.contains("generateName");
+            let output = kubectl(if made_up { &create } else { &TRY[..] }, &document.text);
+            if !output.status.success() {
+                let told = String::from_utf8_lossy(&output.stderr);
+                wrong.push(format!("{folder}/{}: {told}", document.place));
+            }
+        }
+    }
+    for document in documents("bad") {
+        let output = kubectl(&TRY, &document.text);
+        let told = String::from_utf8_lossy(&output.stderr);
+        let rule = document.rule.as_deref().unwrap_or_default();
+        if output.status.success() || !told.contains(rule) {
+            wrong.push(format!("bad/{}: expected {rule}, not {told}", document.place));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "needs an API server: see the head of this file"]
+fn both_forms_of_apply_work_and_what_is_fixed_stays() {
+    install();
+    let cluster = |replicas: u32| {
+        format!(
+            "apiVersion: kubernetes.dask.org/v1\nkind: DaskCluster\nmetadata: {{name: applied}}\n\
+             spec: {{idleTimeout: null, worker: {{replicas: {replicas}, memory: 1Gi}}}}\n"
+        )
+    };
+    succeed(&["delete", "--ignore-not-found", "dsk/applied", "daskworkers/applied"], "");
+    succeed(&["apply", "-f", "-"], &cluster(1));
+    assert!(succeed(&["apply", "-f", "-"], &cluster(1)).contains("unchanged"));
+    assert!(succeed(&["apply", "-f", "-"], &cluster(2)).contains("configured"));
+    succeed(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &cluster(3));
+    let size =
+        ["get", "dsk", "applied", "-o", "jsonpath={.spec.worker.replicas},{.spec.idleTimeout}"];
+    assert_eq!(succeed(&size, ""), "3,0");
+    succeed(&["scale", "dsk/applied", "--replicas=5"], "");
+    assert_eq!(succeed(&size, ""), "5,0");
+
+    let group = |cluster: &str| {
+        format!(
+            "apiVersion: kubernetes.dask.org/v1\nkind: DaskWorkerGroup\nmetadata: {{name: applied}}\n\
+             spec: {{cluster: {cluster}, worker: {{}}}}\n"
+        )
+    };
+    succeed(&["apply", "-f", "-"], &group("applied"));
+    succeed(&["scale", "daskworkers/applied", "--replicas=4"], "");
+    let told = refused(&["apply", "-f", "-"], &group("other"));
+    assert!(told.contains("a worker group stays with its cluster"), "{told}");
+    succeed(&["delete", "dsk/applied", "daskworkers/applied"], "");
+}
+
+#[test]
+#[ignore = "needs an API server: see the head of this file"]
+fn people_can_read_what_kubectl_shows() {
+    install();
+    for (field, expected) in [
+        ("daskcluster.spec.worker.autoscale.behavior", "How fast the size may change"),
+        ("daskjob.spec.workload.tasks", "Makes it a task array"),
+        ("daskworkergroup.status", "Workers that exist"),
+        ("daskautoscaler.spec", "Never fewer workers"),
+    ] {
+        let told = succeed(&["explain", field], "");
+        let one_line = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(one_line.contains(expected), "{field}: {told}");
+    }
+    let cluster = "apiVersion: kubernetes.dask.org/v1\nkind: DaskCluster\n\
+                   metadata: {name: shown}\nspec: {}\n";
+    succeed(&["apply", "-f", "-"], cluster);
+    let status = r#"{"status": {"phase": "Running", "replicas": 2, "readyReplicas": 1,
+        "schedulerAddress": "tcp://a:8786", "conditions": [{"type": "Ready", "status": "False",
+        "reason": "Unschedulable", "message": "no node has room", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}"#;
+    let patch = ["patch", "dsk/shown", "--subresource=status", "--type=merge", "-p", status];
+    succeed(&patch, "");
+    let told = succeed(&["get", "dsk", "shown", "-o", "wide"], "");
+    for word in ["WORKERS", "READY", "STATUS", "REASON", "AGE", "ADDRESS", "MESSAGE"] {
+        assert!(told.contains(word), "{told}");
+    }
+    for word in ["Running", "Unschedulable", "tcp://a:8786", "no node has room"] {
+        assert!(told.contains(word), "{told}");
+    }
+    succeed(&["delete", "dsk/shown"], "");
+}

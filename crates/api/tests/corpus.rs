@@ -1,0 +1,99 @@
+//! The corpus of manifests: what is read from a file and what an API server says agree.
+
+mod support;
+
+use dasklet_api::{Diagnostic, lint, parse_documents};
+use serde_json::{Value, json};
+use support::{corpus::documents, server};
+
+/// What a person is told about one document.
+fn told(text: &str) -> Vec<String> {
+    let found = match parse_documents(text, "corpus.yaml") {
+        Ok(manifests) => lint(&manifests),
+        Err(found) => found,
+    };
+    // Other documents, which may hold the cluster that this one names, are not looked at.
+    found.iter().filter(|found| found.is_error()).map(Diagnostic::to_string).collect()
+}
+
+#[test]
+fn good_documents_are_accepted_by_both() {
+    let mut wrong = Vec::new();
+    for document in documents("good") {
+        let (offline, server) = (told(&document.text), server::verdict(&document.text));
+        if !offline.is_empty() || !server.is_empty() {
+            wrong.push(format!("{}: {offline:#?} {server:#?}", document.place));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn bad_documents_are_refused_by_both_with_the_words_expected() {
+    let mut wrong = Vec::new();
+    for document in documents("bad") {
+        let (offline, server) = (told(&document.text), server::verdict(&document.text));
+        let lint = document.lint.as_deref().unwrap();
+        if !offline.iter().any(|line| line.contains(lint)) {
+            wrong.push(format!("{}: expected {lint}\n  offline: {offline:?}", document.place));
+        }
+        let rule = document.rule.as_deref().unwrap_or_default();
+        if !server.iter().any(|line| line.contains(rule)) {
+            wrong.push(format!("{}: expected {rule}\n  server: {server:?}", document.place));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_an_api_server_cannot_see_is_refused_before_or_after_it() {
+    for document in documents("late") {
+        let lint = document.lint.as_deref().unwrap();
+        let offline = told(&document.text);
+        assert!(offline.iter().any(|line| line.contains(lint)), "{}: {offline:?}", document.place);
+        let server = server::verdict(&document.text);
+        assert!(server.is_empty(), "{}: {server:?}", document.place);
+    }
+}
+
+#[test]
+fn what_cannot_change_is_said() {
+    let group = |cluster: &str| {
+        json!({"kind": "DaskWorkerGroup", "metadata": {"name": "g"},
+            "spec": {"cluster": cluster, "worker": {"replicas": 1}}})
+    };
+    let job = |spec: Value| json!({"kind": "DaskJob", "metadata": {"name": "j"}, "spec": spec});
+    let by_name = |name: &str| job(json!({"job": {}, "clusterName": name}));
+    for (old, new, expected) in [
+        (group("a"), group("a"), None),
+        (group("a"), group("b"), Some("a worker group stays with its cluster")),
+        (by_name("a"), by_name("a"), None),
+        (by_name("a"), by_name("b"), Some("clusterName of a job cannot change")),
+        (
+            by_name("a"),
+            job(json!({"job": {}, "clusterSelector": {"a": "b"}})),
+            Some("clusterSelector of a job cannot change"),
+        ),
+        (
+            by_name("a"),
+            job(json!({"workload": {"sql": "SELECT 1"}, "clusterName": "a"})),
+            Some("workload cannot be added to a job or taken from it"),
+        ),
+    ] {
+        let server = server::verdict_of_change(&old, &new);
+        match expected {
+            None => assert!(server.is_empty(), "{server:?}"),
+            Some(text) => {
+                assert!(server.iter().any(|line| line.contains(text)), "{text}: {server:?}");
+            }
+        }
+    }
+}
+
+/// An object that was there before the rules about names may still be changed, and so deleted.
+#[test]
+fn an_old_name_is_no_reason_to_refuse_a_change() {
+    let cluster =
+        json!({"kind": "DaskCluster", "metadata": {"name": "a.b"}, "spec": {"worker": {}}});
+    assert!(server::verdict_of_change(&cluster, &cluster).is_empty());
+}
