@@ -53,6 +53,8 @@ impl ControlGroup {
     pub fn remove(&self) {
         for hierarchy in hierarchies(Path::new(MOUNT)) {
             remove(&hierarchy.join(PARENT).join(&self.name));
+            // Goes only if it is empty: other runs have theirs in it.
+            fs::remove_dir(hierarchy.join(PARENT)).ok();
         }
     }
 }

@@ -27,7 +27,7 @@ spec:
 ---
 apiVersion: v1
 kind: Service
-metadata: {{name: web}}
+metadata: {{name: site}}
 spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
 ---
 apiVersion: v1
@@ -47,7 +47,7 @@ spec:
     let (_, time) = until("the pod is ready", limit, || ready(&world, "web")).await?;
     world.measure("pod ready", time);
     ensure!(world.kubectl(["logs", "web"]).await?.contains("started"), "its log is not there");
-    let inside = ["exec", "web", "--", "wget", "-qO-", "http://web/"];
+    let inside = ["exec", "web", "--", "wget", "-qO-", "http://site/"];
     let (answer, _) =
         until("the service answers by its name", limit, || world.kubectl(inside)).await?;
     ensure!(answer.trim() == "hello", "the service answered {answer:?}");
