@@ -1,6 +1,8 @@
 //! The codec as a whole: what is written is read, however it arrives, and nothing a peer sends
 //! makes us fail otherwise than by an error.
 
+#![allow(clippy::unwrap_used)]
+
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};

@@ -39,6 +39,16 @@ pub enum HttpError {
         /// Of the answer.
         status: u16,
     },
+    /// HTTP answers, but does not tell who the workers are.
+    #[error(
+        "the Dask scheduler at {address} does not tell its workers over HTTP: let its port \
+         tcp-comm be reached, or add distributed.http.scheduler.api to its setting \
+         distributed.scheduler.http.routes"
+    )]
+    NoWorkers {
+        /// Of the HTTP interface.
+        address: String,
+    },
     /// An answer that is not what a Dask scheduler says there.
     #[error("the answer of {url} is not what a Dask scheduler says there: {reason}")]
     Misunderstood {

@@ -88,6 +88,10 @@ impl HttpApi {
         }
     }
 
+    pub(super) fn no_workers(&self) -> HttpError {
+        HttpError::NoWorkers { address: self.address.to_string() }
+    }
+
     /// Whether there is something at `path`.
     pub(super) async fn has(&self, path: &str) -> Result<bool, HttpError> {
         match self.send("GET", path, String::new(), self.patience.answer).await {

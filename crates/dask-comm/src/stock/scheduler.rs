@@ -213,7 +213,10 @@ async fn look(
 async fn observe_over_http(http: &HttpApi) -> Result<Observation, HttpError> {
     let identity = match http.identity().await {
         Ok(identity) => Ok::<SchedulerIdentity, _>(identity),
-        Err(error) if error.is_answer() => Err(http.workers().await?),
+        Err(error) if error.is_answer() => match http.workers().await {
+            Err(error) if error.is_answer() => return Err(http.no_workers()),
+            workers => Err(workers?),
+        },
         Err(error) => return Err(error),
     };
     let desired_workers = match http.adaptive_target().await {
