@@ -10,7 +10,7 @@ use crate::crd::crds;
 
 /// Parts that are explained elsewhere.
 const SAME_AS: [(&str, &str); 4] = [
-    ("DaskCluster spec.workerGroups[]", "and the fields of `spec.worker`"),
+    ("DaskCluster spec.workerGroups[]", "The fields of `spec.worker`."),
     ("DaskWorkerGroup spec.worker", "The fields of `spec.worker` of a DaskCluster."),
     ("DaskAutoscaler spec.behavior", "As `spec.worker.autoscale.behavior` of a DaskCluster."),
     ("DaskJob spec.cluster.spec", "The spec of a DaskCluster."),
@@ -128,7 +128,7 @@ impl Walk<'_> {
                     let name = item.properties.as_ref().and_then(|fields| fields.get("name"));
                     let told = name.map(described).unwrap_or_default();
                     self.rows.push(format!("| `{path}.name` | text | Required. {told} |"));
-                    self.rows.push(format!("| `{path}` | | {same} |"));
+                    self.rows.push(format!("| `{path}.*` | | {same} |"));
                     self.rules_of(item);
                 }
                 None => self.fields(item, &path),

@@ -50,15 +50,6 @@ pub(crate) fn offered() -> Value {
     )])
 }
 
-/// An amount of memory.
-pub(crate) fn memory() -> Value {
-    json!([rule(
-        "type(self) == int ? self > 0 : quantity(self).isGreaterThan(quantity('0'))",
-        "",
-        "must be more than 0, such as 2Gi",
-    )])
-}
-
 /// A time that takes some time.
 pub(crate) fn positive_seconds() -> Value {
     json!([rule("self > 0.0", "", "must be more than 0 seconds")])
@@ -185,16 +176,17 @@ pub(crate) fn task() -> Value {
             "a task needs either command or op, and not both",
         ),
         rule(
-            "!has(self.op) || !(has(self.env) || has(self.stdin) || has(self.files) || has(self.inputs))",
+            "!has(self.op) || !(has(self.env) || has(self.files) || has(self.inputs))",
             "",
             "env, stdin, files and inputs belong to command; an operation takes args",
         ),
-        rule(
-            "!has(self.command) || !has(self.args)",
-            ".args",
-            "args belongs to op; a command's arguments follow its program",
-        ),
     ])
+}
+
+/// Of a task's fields that may hold anything, which rules cannot see: `stdin` belongs to a command
+/// and `args` to an operation.
+pub(crate) fn task_fields() -> Value {
+    json!([{"not": {"required": ["op", "stdin"]}}, {"not": {"required": ["command", "args"]}}])
 }
 
 /// Rules that only a new object has to keep: an old one's name cannot change any more, and it has
@@ -206,13 +198,13 @@ pub(crate) fn name(longest: usize, dots: bool) -> Vec<Value> {
             &format!(
                 "oldSelf.hasValue() || self.metadata.name.matches('^[a-z0-9]({form}*[a-z0-9])?$')"
             ),
-            ".metadata.name",
-            "use lower-case letters, digits and '-', with a letter or digit first and last",
+            "",
+            "metadata.name: use lower-case letters, digits and '-', with a letter or digit first and last",
         ),
         rule(
             &format!("oldSelf.hasValue() || self.metadata.name.size() <= {longest}"),
-            ".metadata.name",
-            &format!("the name is too long: use at most {longest} characters"),
+            "",
+            &format!("metadata.name: the name is too long: use at most {longest} characters"),
         ),
     ];
     for rule in &mut rules {

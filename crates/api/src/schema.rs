@@ -17,6 +17,17 @@ pub(crate) fn quantity() -> Value {
     })
 }
 
+/// More than nothing.
+const MEMORY: &str = r"^[+]?([0-9]*[1-9][0-9]*(\.[0-9]*)?|[0-9]*\.[0-9]*[1-9][0-9]*)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
+
+/// An amount of memory.
+pub(crate) fn memory(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = quantity();
+    schema["minimum"] = json!(1);
+    schema["pattern"] = json!(MEMORY);
+    schema.try_into().unwrap_or_default()
+}
+
 /// A pod spec: only what is read by us is looked into, the API server looks into the rest when
 /// the pod is made.
 pub(crate) fn pod_spec(_: &mut SchemaGenerator) -> Schema {
@@ -78,6 +89,21 @@ pub(crate) fn any_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true},
+    })
+}
+
+/// A map of results of tasks.
+pub(crate) fn source_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "required": ["from"],
+            "properties": {
+                "from": {"type": "string"},
+                "index": {"x-kubernetes-preserve-unknown-fields": true},
+            },
+        },
     })
 }
 

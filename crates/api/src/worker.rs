@@ -38,7 +38,7 @@ macro_rules! worker_spec {
             pub threads: Option<u32>,
             /// Short form: the memory limit.
             #[serde(default, skip_serializing_if = "Option::is_none")]
-            #[schemars(extend("x-kubernetes-validations" = crate::rules::memory()))]
+            #[schemars(schema_with = "crate::schema::memory")]
             pub memory: Option<Quantity>,
             /// What a worker offers to tasks beyond cpu and memory, such as `GPU: 1`.
             #[serde(default, skip_serializing_if = "Option::is_none")]

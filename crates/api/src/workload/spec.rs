@@ -19,7 +19,7 @@ pub struct WorkloadSpec {
     pub image: Option<String>,
     /// Tables by the names that `sql` uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 1000))]
+    #[schemars(extend("maxProperties" = 500))]
     pub tables: Option<BTreeMap<String, TableSpec>>,
     /// One query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +40,7 @@ pub struct WorkloadSpec {
 #[schemars(extend("x-kubernetes-validations" = crate::rules::located()))]
 pub struct TableSpec {
     /// A file, a folder, or a pattern; local, or a URL.
-    #[schemars(length(min = 1, max = 4096))]
+    #[schemars(length(min = 1, max = 2048))]
     pub path: String,
     /// Default: by the file name's ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ pub struct TableSpec {
 #[schemars(extend("x-kubernetes-validations" = crate::rules::located()))]
 pub struct Output {
     /// A file, or a folder of part files.
-    #[schemars(length(min = 1, max = 4096))]
+    #[schemars(length(min = 1, max = 2048))]
     pub path: String,
     /// Default: by the file name's ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +101,10 @@ impl TableFormat {
 /// One task, or task array, as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = crate::rules::task()))]
+#[schemars(extend(
+    "x-kubernetes-validations" = crate::rules::task(),
+    "allOf" = crate::rules::task_fields()
+))]
 pub struct TaskEntry {
     /// The task's name, unique in the workload.
     #[schemars(length(min = 1))]
@@ -152,7 +155,7 @@ pub struct TaskEntry {
     pub files: Option<BTreeMap<String, String>>,
     /// Files written into the command's folder: name and `{from: TASK}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::schema::any_map")]
+    #[schemars(schema_with = "crate::schema::source_map")]
     pub inputs: Option<BTreeMap<String, Value>>,
     /// Higher ones run first. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -66,6 +66,13 @@ fn check(value: &Value, schema: &Value, path: &str, found: &mut Vec<String>) {
             refuse(format!("'{text}' does not match {pattern}"));
         }
     }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        // The one form that the definitions use.
+        let together = part["not"]["required"].as_array().unwrap();
+        if together.iter().all(|name| value.get(name.as_str().unwrap()).is_some()) {
+            refuse(format!("{together:?} do not go together"));
+        }
+    }
     if let Some(fields) = value.as_object() {
         check_size(fields.len(), "Properties", schema, &mut refuse);
         check_fields(fields, schema, path, found);
