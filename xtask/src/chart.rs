@@ -109,6 +109,6 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Writes the definitions of the resources and their reference, as the code has them.
 pub fn write_definitions() -> Result<()> {
-    let run = ["run", "--release", "--locked", "--package", "dasklet-api", "--example", "crds"];
+    let run = ["run", "--release", "--locked", "--package", "dasklet-api", "--bin", "dasklet-crds"];
     steps::run(steps::cargo(run).arg("--").arg(tools::root()))
 }

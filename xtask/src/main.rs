@@ -1,6 +1,7 @@
 //! Build and test automation: `cargo xtask test` runs all that must hold before a change lands.
 
 mod benchmarks;
+mod chart;
 mod documents;
 mod e2e;
 mod layers;
@@ -32,6 +33,10 @@ enum Command {
     ///
     /// Example: cargo xtask bench --only noop
     Bench(BenchArguments),
+    /// Write crds/ and the tables of docs/kubernetes-api.md as the code has them.
+    Crds,
+    /// Check the Helm chart: lint, and renders against those that are written down.
+    Chart(ChartArguments),
     /// Tests against a real Kubernetes that they start on this machine; see e2e/README.md.
     ///
     /// Example: cargo xtask e2e --help
@@ -58,6 +63,13 @@ struct TestArguments {
 }
 
 #[derive(clap::Args)]
+struct ChartArguments {
+    /// Write the renders down anew.
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(clap::Args)]
 struct BenchArguments {
     /// Small sizes: shows that each runs, measures nothing.
     #[arg(long)]
@@ -72,6 +84,8 @@ fn main() -> ExitCode {
         Command::Test(arguments) => steps::test(arguments.full, &arguments.only),
         Command::Docs => documents::run_commands(),
         Command::Bench(arguments) => benchmarks::run(arguments.quick, &arguments.only),
+        Command::Crds => chart::write_definitions(),
+        Command::Chart(arguments) => chart::check(arguments.write),
         Command::E2e(rest) => return e2e::run(&rest.arguments),
     };
     match outcome {

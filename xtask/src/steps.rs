@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{benchmarks, documents, layers, tools};
+use crate::{benchmarks, chart, documents, layers, tools};
 
 /// Runs every step, or those whose name contains one of `only`; all of them even when one fails,
 /// so that one run tells everything.
@@ -54,6 +54,7 @@ fn steps(full: bool) -> Vec<(&'static str, Step)> {
                 run(cargo(all).args(["--", "-D", "warnings"]))
             }),
         ),
+        ("chart", Box::new(|| chart::check(false))),
         ("deny", Box::new(deny)),
         ("test", Box::new(move || tests(full))),
         ("rustdoc", Box::new(rustdoc)),
