@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use dasklet_e2e::{
     debian,
-    image::{engine, names, operator},
+    image::{engine, names, operator, s3},
 };
 
 #[derive(clap::Args, Clone)]
@@ -49,6 +49,10 @@ impl Arguments {
         if older(&archive, &program)? {
             engine::write(&program, &names::engine(), &archive, &scratch)?;
         }
+        let archive = folder.join(S3);
+        if older(&archive, &std::env::current_exe()?)? {
+            s3::write(&archive)?;
+        }
         if with_operator && !self.without_operator {
             let program = self::program(self.operator_binary.as_deref(), "dasklet-operator")?;
             let archive = folder.join(OPERATOR);
@@ -62,7 +66,7 @@ impl Arguments {
     /// The archives that are there.
     pub fn archives(&self) -> Result<Vec<PathBuf>> {
         let folder = self.folder()?;
-        let all = [ENGINE, OPERATOR].map(|name| folder.join(name));
+        let all = [ENGINE, OPERATOR, S3].map(|name| folder.join(name));
         Ok(all.into_iter().filter(|path| path.exists()).collect())
     }
 
@@ -81,6 +85,8 @@ impl Arguments {
 
 const ENGINE: &str = "engine.tar";
 const OPERATOR: &str = "operator.tar";
+/// Not one of ours: an object store for scenarios.
+const S3: &str = "s3.tar";
 
 /// Cargo's target folder.
 pub fn target_folder() -> Result<PathBuf> {

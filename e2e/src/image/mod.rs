@@ -7,3 +7,4 @@ pub mod names;
 pub mod operator;
 pub mod pause;
 mod program;
+pub mod s3;

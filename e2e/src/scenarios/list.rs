@@ -5,7 +5,7 @@ use crate::{
         Needs::{Cluster, Operator},
         Scenario, scenario,
     },
-    scenarios::{autoscale, cluster, deaths, engine, job, operator, pods},
+    scenarios::{autoscale, cluster, deaths, engine, job, operator, pods, sql},
 };
 
 /// Every scenario.
@@ -78,6 +78,13 @@ pub fn all() -> &'static [Scenario] {
             Operator,
             |world| Box::pin(job::end(world)),
         ),
+        scenario(
+            "sql",
+            "SQL over an object store, while workers die, has the right answer",
+            Operator,
+            |world| Box::pin(sql::survives_deaths(world)),
+        )
+        .within(300),
     ];
     ALL
 }

@@ -9,5 +9,6 @@ mod job;
 mod list;
 mod operator;
 mod pods;
+mod sql;
 
 pub use list::all;
