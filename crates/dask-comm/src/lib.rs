@@ -5,6 +5,7 @@
 //!   the same for clients, schedulers and workers. Pickled objects stay opaque.
 //! - [`connection`] puts it on a socket, [`rpc`] makes calls.
 //! - [`stock`] is for operators: start there.
+//! - [`server`] has the words of the other side, for a scheduler that stock clients talk to.
 //!
 //! Compression is offered to no peer, and then no peer compresses.
 
@@ -18,6 +19,7 @@ pub mod handshake;
 pub mod limits;
 pub mod message;
 pub mod rpc;
+pub mod server;
 pub mod stock;
 pub mod value;
 

@@ -93,6 +93,14 @@ impl Drains {
     }
 }
 
+impl Drains {
+    /// How all workers stand that are not forgotten.
+    pub(super) fn standings(&self) -> BTreeMap<WorkerRef, Standing> {
+        let table = lock(&self.table);
+        table.iter().map(|(worker, entry)| (worker.clone(), entry.standing.clone())).collect()
+    }
+}
+
 impl Drop for Drains {
     fn drop(&mut self) {
         for task in lock(&self.tasks).iter() {

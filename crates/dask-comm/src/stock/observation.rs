@@ -1,5 +1,7 @@
 //! What a stock scheduler has and needs.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::rpc::{IdleSince, SchedulerIdentity, WorkerIdentity, WorkerStatus};
 
 /// One look at a scheduler.
@@ -29,6 +31,13 @@ pub enum Source {
 }
 
 impl Observation {
+    /// The scheduler's life, as a number; the same for all lives where nobody tells.
+    pub(super) fn epoch(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.scheduler.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// The workers of one member (pod or process), by its name.
     pub fn workers_of<'a>(
         &'a self,

@@ -1,6 +1,9 @@
 //! One stock scheduler.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::Mutex;
 
@@ -160,6 +163,13 @@ impl StockScheduler {
     /// Must be called within a tokio runtime.
     pub fn drain(&self, workers: &[WorkerRef], finish_within: Option<Duration>) -> Vec<Standing> {
         self.drains.ask(&self.endpoints, self.patience, workers, finish_within)
+    }
+
+    /// How all workers stand that [`drain`](Self::drain) was asked about and that are not
+    /// forgotten yet.
+    #[must_use]
+    pub fn standings(&self) -> BTreeMap<WorkerRef, Standing> {
+        self.drains.standings()
     }
 
     /// Up to `count` workers that the scheduler would rather lose than others, by address, the
