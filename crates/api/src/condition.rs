@@ -31,7 +31,7 @@ pub struct Condition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastDecision {
-    /// When.
+    /// When it was made.
     #[schemars(extend("format" = "date-time"))]
     pub time: String,
     /// The size decided.

@@ -40,6 +40,12 @@ pub(crate) fn violations(value: &Value, schema: &Schema, path: &str) -> Vec<Prob
 }
 
 fn walk(value: &Value, schema: &Schema, path: &str, problems: &mut Vec<Problem>) {
+    if is_text(schema) && matches!(value, Value::Number(_) | Value::Bool(_)) {
+        // The YAML reader would take it as a text, the API server does not.
+        let message = "expected a text (put numbers and true or false in quotes)";
+        problems.push(Problem::new(path, message));
+        return;
+    }
     match value {
         Value::Number(number) => {
             if let Some(message) = refused_number(number, schema) {
@@ -78,6 +84,11 @@ fn walk(value: &Value, schema: &Schema, path: &str, problems: &mut Vec<Problem>)
         }
         _ => {}
     }
+}
+
+fn is_text(schema: &Schema) -> bool {
+    let kind = &schema["type"];
+    kind == "string" || kind.as_array().is_some_and(|kinds| kinds.iter().any(|it| it == "string"))
 }
 
 /// The API server keeps whole numbers of 32 bits with a sign, and quantities as whole numbers or

@@ -1,6 +1,6 @@
 //! The verdicts of a real API server on the corpus, and what kubectl makes of the definitions.
 //!
-//! Run by `cargo xtask e2e`, or by hand with an API server that may be filled with objects:
+//! Run by `cargo xtask test`, or by hand with an API server that may be filled with objects:
 //!
 //! ```text
 //! DASKLET_TEST_KUBECONFIG=FILE cargo test --release -p dasklet-api --test api_server -- --ignored

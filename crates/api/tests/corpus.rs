@@ -56,6 +56,108 @@ fn what_an_api_server_cannot_see_is_refused_before_or_after_it() {
     }
 }
 
+/// Every selection of fields, put to both.
+fn agree_on_every_selection(kind: &str, around: impl Fn(Value) -> Value, fields: &[(&str, Value)]) {
+    for selection in 0..1u32 << fields.len() {
+        let chosen = fields.iter().enumerate().filter(|(at, _)| selection >> at & 1 == 1);
+        let part: serde_json::Map<String, Value> =
+            chosen.map(|(_, (name, value))| ((*name).to_owned(), value.clone())).collect();
+        let object = json!({
+            "apiVersion": "kubernetes.dask.org/v1",
+            "kind": kind,
+            "metadata": {"name": "x"},
+            "spec": around(Value::Object(part)),
+        });
+        let text = serde_yaml::to_string(&object).unwrap();
+        let (offline, server) = (told(&text), server::verdict(&text));
+        assert_eq!(offline.is_empty(), server.is_empty(), "{text}{offline:#?}\n{server:#?}");
+    }
+}
+
+#[test]
+fn the_verdicts_are_equal_for_every_selection_of_fields() {
+    let labels = json!({"a": "b"});
+    let tasks = json!({"tasks": [{"name": "a", "op": "noop"}]});
+    let job = [
+        ("job", json!({})),
+        ("workload", tasks.clone()),
+        ("cluster", json!({"spec": {}})),
+        ("clusterName", json!("c")),
+        ("clusterSelector", labels.clone()),
+    ];
+    agree_on_every_selection("DaskJob", |spec| spec, &job);
+    let workload = [
+        ("sql", json!("SELECT 1")),
+        ("tasks", tasks["tasks"].clone()),
+        ("tables", json!({"t": {"path": "t.csv"}})),
+        ("output", json!({"path": "out.csv"})),
+    ];
+    agree_on_every_selection(
+        "DaskJob",
+        |workload| json!({"clusterName": "c", "workload": workload}),
+        &workload,
+    );
+    let task = [
+        ("command", json!(["true"])),
+        ("op", json!("noop")),
+        ("args", json!([1])),
+        ("env", labels.clone()),
+        ("stdin", json!("text")),
+        ("files", labels.clone()),
+        ("inputs", json!({})),
+    ];
+    agree_on_every_selection(
+        "DaskJob",
+        |mut task| {
+            task["name"] = json!("a");
+            json!({"clusterName": "c", "workload": {"tasks": [task]}})
+        },
+        &task,
+    );
+    let worker = [
+        ("spec", json!({"containers": [{"name": "w"}]})),
+        ("image", json!("x")),
+        ("threads", json!(1)),
+        ("memory", json!("1Gi")),
+        ("env", labels),
+    ];
+    agree_on_every_selection("DaskCluster", |worker| json!({"worker": worker}), &worker);
+}
+
+/// Texts and numbers at the edges of what a quantity is.
+#[test]
+fn the_verdicts_are_equal_for_every_quantity() {
+    for amount in [
+        "1", "0", "0.0", "00", "01", "1.", ".5", "0.5", ".", "", "-1", "+1", "++1", "1e3", "1E3",
+        "1e-3", "1e", "1Ki", "1ki", "1K", "1k", "1m", "1u", "1n", "1Mi", "1Gi", "1GB", "1 Gi",
+        " 1", "Gi", "1.5Gi", "1e3Gi", "0m", "0Gi", "0.0001", "100Ei",
+    ] {
+        for (field, part) in [
+            ("memory", json!({"memory": amount})),
+            ("resources", json!({"resources": {"GPU": amount}})),
+            (
+                "limits",
+                json!({"spec": {"containers": [
+                {"name": "w", "resources": {"limits": {"cpu": amount}}}]}}),
+            ),
+        ] {
+            let object = json!({
+                "apiVersion": "kubernetes.dask.org/v1",
+                "kind": "DaskCluster",
+                "metadata": {"name": "x"},
+                "spec": {"worker": part},
+            });
+            let text = serde_yaml::to_string(&object).unwrap();
+            let (offline, server) = (told(&text), server::verdict(&text));
+            // What is too large for any machine is only seen here.
+            if amount != "100Ei" {
+                let equal = offline.is_empty() == server.is_empty();
+                assert!(equal, "{field} '{amount}': {offline:?} {server:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_cannot_change_is_said() {
     let group = |cluster: &str| {

@@ -1,6 +1,9 @@
 //! The verdict of an API server that has our definitions, without one.
 
+use std::{collections::HashMap, sync::OnceLock};
+
 use dasklet_api::crds;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube_cel::{ErrorKind, ValidationError};
 use serde_json::{Value, json};
 
@@ -42,7 +45,17 @@ fn evaluate(schema: &Value, object: &Value, old: Option<&Value>) -> Vec<String> 
 
 /// The schema of a kind, as the evaluator of rules here wants it.
 pub fn schema_of(kind: &str) -> Value {
-    let definition = crds().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+    static SCHEMAS: OnceLock<HashMap<String, Value>> = OnceLock::new();
+    let schemas = SCHEMAS.get_or_init(|| {
+        crds()
+            .into_iter()
+            .map(|definition| (definition.spec.names.kind.clone(), schema_in(definition)))
+            .collect()
+    });
+    schemas[kind].clone()
+}
+
+fn schema_in(definition: CustomResourceDefinition) -> Value {
     let schema = definition.spec.versions[0].schema.clone().unwrap().open_api_v3_schema;
     let mut schema = serde_json::to_value(schema).unwrap();
     let text = json!({"type": "string"});
