@@ -21,14 +21,14 @@ const ESTABLISHED_WITHIN: Duration = Duration::from_secs(60);
 pub enum CrdError {
     /// The API server refused one.
     #[error(
-        "cannot apply the definition {name}: {source}; this needs create, get and patch on \
-         customresourcedefinitions, which the chart's role gives"
+        "cannot apply the definition {name}: {told}. This needs the rights to create, get and patch \
+         customresourcedefinitions"
     )]
     Apply {
         /// The definition.
         name: String,
         /// What the API server said.
-        source: Box<kube::Error>,
+        told: String,
     },
     /// One is there, and not served.
     #[error(
@@ -53,7 +53,7 @@ pub async fn apply(client: Client) -> Result<(), CrdError> {
         let name = definition.metadata.name.clone().unwrap_or_default();
         api.patch(&name, &params, &Patch::Apply(&definition))
             .await
-            .map_err(|error| CrdError::Apply { name: name.clone(), source: Box::new(error) })?;
+            .map_err(|error| CrdError::Apply { name: name.clone(), told: words(error) })?;
         tracing::info!(definition = name, "applied");
     }
     for definition in crds() {
@@ -61,6 +61,14 @@ pub async fn apply(client: Client) -> Result<(), CrdError> {
         established(&api, &name).await?;
     }
     Ok(())
+}
+
+/// The API server's own words.
+fn words(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message,
+        other => other.to_string(),
+    }
 }
 
 /// Asks again and again instead of watching, which needs no right to list all definitions.

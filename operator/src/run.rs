@@ -88,22 +88,22 @@ async fn work(
         }
     };
     tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => {
+        _ = becomes(&mut stop, |stop| *stop) => {
             release.send_replace(true);
             if let Some(election) = election {
                 let _ = election.await;
             }
             return Ok(());
         }
-        _ = leadership.wait_for(|is| *is == Leadership::Leading) => {}
+        _ = becomes(&mut leadership, |is| *is == Leadership::Leading) => {}
         () = standby => {}
     }
     metrics.leader.set(1);
     let (halt, halted) = watch::channel(false);
     let mut control = tokio::spawn(controller.run(halted));
     let lost = tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => false,
-        lost = leadership.wait_for(|is| *is == Leadership::Lost), if election.is_some() => lost.is_ok(),
+        _ = becomes(&mut stop, |stop| *stop) => false,
+        lost = becomes(&mut leadership, |is| *is == Leadership::Lost), if election.is_some() => lost,
         _ = &mut control => false,
     };
     halt.send_replace(true);
@@ -121,6 +121,11 @@ async fn work(
     }
     metrics.leader.set(0);
     Ok(())
+}
+
+/// Waits until a value is so; false where nobody will change it any more.
+async fn becomes<T>(receiver: &mut watch::Receiver<T>, is: impl FnMut(&T) -> bool) -> bool {
+    receiver.wait_for(is).await.is_ok()
 }
 
 fn assemble(

@@ -9,7 +9,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Engine, Http, LinkError, SchedulerApi};
+use super::{Detected, LinkError, SchedulerApi};
 use crate::{
     observe::{Key, Sight},
     plan::{Link, Order},
@@ -50,7 +50,7 @@ impl Poller {
         told: mpsc::UnboundedSender<Told>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let api: Arc<dyn SchedulerApi> = Arc::new(Engine::new(Http::new(&link.url, token)));
+        let api: Arc<dyn SchedulerApi> = Arc::new(Detected::new(&link, token));
         let (questions, asked) = watch::channel(link);
         let (orders, ordered) = mpsc::unbounded_channel();
         let nudge = Arc::new(Notify::new());

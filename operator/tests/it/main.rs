@@ -5,6 +5,7 @@ mod faults;
 mod groups;
 mod harness;
 mod jobs;
+mod properties;
 mod scaling;
 mod server;
 mod sim;

@@ -298,7 +298,7 @@ async fn undrain(State(shared): State<Shared>, at: Where, Json(body): Json<Value
     Json(json!({"members": []}))
 }
 
-async fn lost(State(shared): State<Shared>, at: Where, Json(body): Json<Value>) -> Json<Value> {
+async fn lost(State(shared): State<Shared>, _at: Where, Json(body): Json<Value>) -> Json<Value> {
     let name = body["member"]["name"].as_str().unwrap_or_default().to_owned();
     let cause = body["cause"]["cause"].as_str().unwrap_or_default().to_owned();
     shared.lock().unwrap().lost.push((name, cause));
