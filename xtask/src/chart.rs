@@ -78,6 +78,7 @@ fn refuses_bad_values(helm: &Path, chart: &Path) -> Result<()> {
         ("replicas=-1", "minimum: got -1, want 0"),
         ("replicas=2,leaderElection.enabled=false", "maximum: got 2, want 1"),
         ("log.format=xml", "value must be one of 'text', 'json'"),
+        ("kopfArgs={--namespace=team-*}", "patterns of namespaces are not followed"),
         ("rbac.namespaces={Upper}", "does not match pattern"),
     ] {
         let output = template(helm, chart).args(["--set", values]).output()?;

@@ -41,6 +41,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $found := list }}
 {{- $next := false }}
 {{- range .Values.kopfArgs }}
+{{- if contains "*" . }}
+{{- fail (printf "kopfArgs has %s: patterns of namespaces are not followed, list the namespaces" .) }}
+{{- end }}
 {{- if $next }}
 {{- $found = append $found . }}
 {{- $next = false }}
