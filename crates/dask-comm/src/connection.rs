@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::{
     error::CodecError,
@@ -36,10 +36,40 @@ pub enum ConnectionError {
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
+    inbox: Inbox,
+    peer: Handshake,
+}
+
+/// What has arrived and is no whole message yet.
+#[derive(Debug)]
+struct Inbox {
     limits: Limits,
     reader: FrameReader,
     input: BytesMut,
-    peer: Handshake,
+}
+
+impl Inbox {
+    fn new(limits: Limits) -> Self {
+        Self { limits, reader: FrameReader::new(limits), input: BytesMut::new() }
+    }
+
+    async fn next<R: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut R,
+    ) -> Result<Option<Value>, ConnectionError> {
+        loop {
+            if let Some(frames) = self.reader.read(&mut self.input)? {
+                return Ok(Some(message::decode(&frames, self.limits)?));
+            }
+            self.input.reserve(READ_BYTES);
+            if stream.read_buf(&mut self.input).await? == 0 {
+                return match self.reader.is_between_messages() {
+                    true => Ok(None),
+                    false => Err(ConnectionError::Closed("in the middle of a message")),
+                };
+            }
+        }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -48,19 +78,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// The peer does not speak Dask's protocol, or the connection broke.
     pub async fn open(stream: S, limits: Limits) -> Result<Self, ConnectionError> {
-        let mut connection = Self {
-            stream,
-            limits: Limits::HANDSHAKE,
-            reader: FrameReader::new(Limits::HANDSHAKE),
-            input: BytesMut::new(),
-            peer: Handshake::ours(),
-        };
+        let mut connection =
+            Self { stream, inbox: Inbox::new(Limits::HANDSHAKE), peer: Handshake::ours() };
         connection.send(&Handshake::ours().to_value()).await?;
         let first = connection.receive().await?;
         let first = first.ok_or(ConnectionError::Closed("instead of sending its handshake"))?;
         connection.peer = Handshake::from_value(&first)?;
-        connection.limits = limits;
-        connection.reader.set_limits(limits);
+        connection.inbox.limits = limits;
+        connection.inbox.reader.set_limits(limits);
         Ok(connection)
     }
 
@@ -75,18 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// The connection broke, or the peer sent what we do not take.
     pub async fn receive(&mut self) -> Result<Option<Value>, ConnectionError> {
-        loop {
-            if let Some(frames) = self.reader.read(&mut self.input)? {
-                return Ok(Some(message::decode(&frames, self.limits)?));
-            }
-            self.input.reserve(READ_BYTES);
-            if self.stream.read_buf(&mut self.input).await? == 0 {
-                return match self.reader.is_between_messages() {
-                    true => Ok(None),
-                    false => Err(ConnectionError::Closed("in the middle of a message")),
-                };
-            }
-        }
+        self.inbox.next(&mut self.stream).await
     }
 
     /// Writes a message. Dropped half-way, it leaves the connection unusable.
@@ -103,6 +117,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// The connection broke.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         self.stream.shutdown().await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite> Connection<S> {
+    /// Both directions apart, for streams on which either side speaks at any time.
+    pub fn split(self) -> (Receiver<ReadHalf<S>>, Sender<WriteHalf<S>>) {
+        let (read, write) = tokio::io::split(self.stream);
+        (Receiver { stream: read, inbox: self.inbox }, Sender { stream: write })
+    }
+}
+
+/// The receiving direction of a [`Connection`].
+#[derive(Debug)]
+pub struct Receiver<R> {
+    stream: R,
+    inbox: Inbox,
+}
+
+impl<R: AsyncRead + Unpin> Receiver<R> {
+    /// As [`Connection::receive`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn receive(&mut self) -> Result<Option<Value>, ConnectionError> {
+        self.inbox.next(&mut self.stream).await
+    }
+}
+
+/// The sending direction of a [`Connection`].
+#[derive(Debug)]
+pub struct Sender<W> {
+    stream: W,
+}
+
+impl<W: AsyncWrite + Unpin> Sender<W> {
+    /// As [`Connection::send`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send(&mut self, message: &Value) -> Result<(), ConnectionError> {
+        Ok(write(&mut self.stream, &message::encode(message)).await?)
     }
 }
 

@@ -23,7 +23,7 @@ pub mod server;
 pub mod stock;
 pub mod value;
 
-pub use connection::{Connection, ConnectionError};
+pub use connection::{Connection, ConnectionError, Receiver, Sender};
 pub use error::CodecError;
 pub use limits::Limits;
 pub use value::{Map, Value};

@@ -32,14 +32,14 @@ os._exit(0)
 pub struct Client {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    _process: Process,
+    process: Process,
 }
 
 impl Client {
     pub fn connect(address: &Address, log: PathBuf) -> Self {
         let mut process = Process::program(LOOP, &[address.to_string()], log);
         let (input, output) = process.pipes();
-        Self { input, output: BufReader::new(output), _process: process }
+        Self { input, output: BufReader::new(output), process }
     }
 
     /// Runs `code`, and returns its `result`.
@@ -53,6 +53,14 @@ impl Client {
     pub fn run_to_error(&mut self, code: &str) -> String {
         let answer = self.attempt(code);
         answer["error"].as_str().unwrap_or_else(|| panic!("no error: {answer}")).to_owned()
+    }
+
+    /// Waits for the end of a client that cannot begin, and returns its log.
+    pub fn end(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        assert_eq!(line, "", "the client has begun");
+        self.process.log()
     }
 
     fn attempt(&mut self, code: &str) -> Json {
