@@ -72,6 +72,22 @@ struct Loop {
 }
 
 impl Controller {
+    /// Hears what changes and does nothing about it, for as long as another replica leads.
+    pub async fn stand_by(&mut self) {
+        loop {
+            self.health.turn();
+            self.health.watches_left(self.watches);
+            tokio::select! {
+                heard = self.heard.recv() => match heard {
+                    Some(Heard::Complete) => self.watches = self.watches.saturating_sub(1),
+                    Some(_) => {}
+                    None => return,
+                },
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            }
+        }
+    }
+
     /// Runs until `stop` becomes true; then finishes the writes that are under way.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let (told_in, mut told) = mpsc::unbounded_channel();

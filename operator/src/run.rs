@@ -80,13 +80,7 @@ async fn work(
         };
         Some(tokio::spawn(election.run(client.clone(), leads, released)))
     };
-    let controller = assemble(&options, &client, identity, &metrics, &health);
-    let standby = async {
-        loop {
-            health.turn();
-            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-        }
-    };
+    let mut controller = assemble(&options, &client, identity, &metrics, &health);
     tokio::select! {
         _ = becomes(&mut stop, |stop| *stop) => {
             release.send_replace(true);
@@ -96,7 +90,7 @@ async fn work(
             return Ok(());
         }
         _ = becomes(&mut leadership, |is| *is == Leadership::Leading) => {}
-        () = standby => {}
+        () = controller.stand_by() => {}
     }
     metrics.leader.set(1);
     let (halt, halted) = watch::channel(false);

@@ -65,6 +65,7 @@ fn plan_cluster(scene: &mut Scene<'_>, verdict: Verdict, memory: &mut Memory, pl
     remove_groups(scene, &states, plan);
     plan.link = reachable::link(scene, states.iter());
     hibernation::idle_or_wake(scene, rest, plan);
+    forget_healed(memory, plan);
     for (name, state) in &states {
         if let Some(group) = scene.observed.groups.get(name) {
             group_status::tell(scene, group, state, memory, plan);
@@ -96,6 +97,19 @@ fn remove_groups(scene: &Scene<'_>, states: &BTreeMap<String, GroupState>, plan:
             );
         }
     }
+}
+
+/// A write that failed and is not wanted any more, because it took effect unheard or somebody
+/// else has done it, is no failure.
+fn forget_healed(memory: &mut Memory, plan: &Plan) {
+    memory.failures.retain(|target, _| {
+        let part = matches!(
+            target.kind,
+            Kind::Deployment | Kind::Service | Kind::Group | Kind::Pod | Kind::Template
+        );
+        let noted = target.name.ends_with(')') && target.kind == Kind::Group;
+        !part || noted || plan.writes.iter().any(|write| write.target == *target)
+    });
 }
 
 /// What failed a moment ago waits; everything else goes on.

@@ -130,7 +130,7 @@ fn hand_down(group: &GroupObject, state: &GroupState, plan: &mut Plan) {
     }
     plan.write(
         Stage::Status,
-        Target::new(Kind::Group, &group.meta.name),
+        Target::new(Kind::Group, &format!("{} (size)", group.meta.name)),
         Action::Patch {
             kind: Kind::Group,
             name: group.meta.name.clone(),

@@ -116,7 +116,10 @@ fn phase(
     if let Some(intent) = Intent::of(meta, now) {
         // The scheduler must have answered since it was asked.
         let answered = sight.demand.is_some() && sight.at_micros > intent.since;
-        let unknown = seen.is_empty() && absent_for > ABSENT_IS_DRAINED_MICROS;
+        let young = |since| now < since + ABSENT_IS_DRAINED_MICROS;
+        let unknown = seen.is_empty()
+            && absent_for > ABSENT_IS_DRAINED_MICROS
+            && !pod.ready_since_micros.is_some_and(young);
         let never_served = memory.served_since.is_none() && !pod.is_running();
         if answered && (all_drained || unknown || never_served) {
             return (Phase::Drained, created);

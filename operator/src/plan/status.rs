@@ -135,7 +135,12 @@ pub fn held(scene: &Scene<'_>, hold: Hold, memory: &mut Memory, plan: &mut Plan)
 }
 
 fn first_failure<'m>(memory: &'m Memory, kinds: &[Kind]) -> Option<&'m Failure> {
-    let serious = |failure: &&Failure| !matches!(failure.reason, "Conflict" | "NotFound");
+    let serious = |failure: &&Failure| match failure.reason {
+        "Conflict" | "NotFound" => false,
+        // A server that stumbles is tried again before anybody hears of it.
+        "ApiServerUnavailable" => failure.rounds > 2,
+        _ => true,
+    };
     memory
         .failures
         .iter()
@@ -325,8 +330,14 @@ pub fn write_status<S: Serialize>(
     memory: &mut Memory,
     plan: &mut Plan,
 ) {
-    let Some(patch) = merge_diff(&json!(old), &json!(new)) else { return };
-    let target = Target::new(told.kind, &told.meta.name);
+    let (old, new) = (json!(old), json!(new));
+    // The first status says everything, zeros too.
+    let first = old["observedGeneration"].is_null();
+    let Some(patch) = merge_diff(&old, &new).map(|patch| if first { new } else { patch }) else {
+        return;
+    };
+    // A status that cannot be written is no failure of what it speaks of.
+    let target = Target::new(told.kind, &format!("{} (status)", told.meta.name));
     let last = memory.told_at.get(&target).copied().unwrap_or(0);
     let due = last.saturating_add(pause_micros);
     if !told.urgent && now_micros < due {

@@ -13,6 +13,8 @@ use crate::{
 
 /// An operator that still runs puts its finalizer back within this time.
 const ANSWERS_WITHIN_MICROS: u64 = 3_000_000;
+/// Our own removal is seen within this time.
+const SEEN_WITHIN_MICROS: u64 = 500_000;
 /// While another operator runs, its finalizer is tried so often.
 const TRY_AGAIN_MICROS: u64 = 60_000_000;
 
@@ -46,9 +48,13 @@ pub fn take_over(
     let since = memory.stripped_at.map(|at| now_micros.saturating_sub(at));
     match (marked, since) {
         (true, Some(since)) if !failed && since < TRY_AGAIN_MICROS => {
-            plan.again_after(TRY_AGAIN_MICROS - since);
             // A moment ago the answer to the removal may not be seen yet.
-            Some(if since < 500_000 { Hold::TakingOver } else { Hold::OtherOperator })
+            if since < SEEN_WITHIN_MICROS {
+                plan.again_after(SEEN_WITHIN_MICROS - since);
+                return Some(Hold::TakingOver);
+            }
+            plan.again_after(TRY_AGAIN_MICROS - since);
+            Some(Hold::OtherOperator)
         }
         (true, _) => {
             strip(cluster, Kind::Cluster, plan);

@@ -159,6 +159,8 @@ fn carry_out(
                 && reference.instance.as_deref() == Some(seen.member.instance.as_str())
         })
     };
+    let reason = if policy.suspended { DrainReason::Suspend } else { DrainReason::ScaleDown };
+    let deadline = decided.drain_deadline_seconds.map(|limit| now + (limit * 1e6) as u64);
     for removal in &decided.remove {
         let Some(seen) = find(&removal.member) else { continue };
         tell_death(&seen.worker, group, removal.cause, plan);
@@ -166,7 +168,13 @@ fn carry_out(
         if removal.cause == RemovalCause::FailedStart && decided.withheld > 0 {
             continue;
         }
-        delete(&seen.worker, &target, plan);
+        // Its process runs: it may have connected since the scheduler was last heard, and have work.
+        let runs = seen.worker.pod.is_some_and(|pod| pod.is_running());
+        if removal.cause == RemovalCause::NeverServed && runs {
+            drain(&seen.worker, Intent { since: now, deadline, reason }, plan);
+        } else {
+            delete(&seen.worker, &target, plan);
+        }
     }
     for reference in &decided.undrain {
         if let Some(seen) = find(reference) {
@@ -174,8 +182,6 @@ fn carry_out(
             annotate(&seen.worker, notes, plan);
         }
     }
-    let reason = if policy.suspended { DrainReason::Suspend } else { DrainReason::ScaleDown };
-    let deadline = decided.drain_deadline_seconds.map(|limit| now + (limit * 1e6) as u64);
     for reference in &decided.drain {
         if let Some(seen) = find(reference) {
             drain(&seen.worker, Intent { since: now, deadline, reason }, plan);

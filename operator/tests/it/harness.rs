@@ -23,7 +23,7 @@ pub struct Harness {
     pub server: Server,
     pub schedulers: Shared,
     url: String,
-    nodes: Runtime,
+    _nodes: Runtime,
     pub extra: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ impl Harness {
         let nodes = runtime();
         let url = nodes.block_on(sim::serve(Arc::clone(&schedulers)));
         nodes.spawn(sim::run_nodes(server.clone(), Arc::clone(&schedulers)));
-        Self { server, schedulers, url, nodes, extra: Vec::new() }
+        Self { server, schedulers, url, _nodes: nodes, extra: Vec::new() }
     }
 
     /// Starts an operator.
