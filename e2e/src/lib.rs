@@ -25,6 +25,7 @@ pub mod pki;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod python;
 pub mod run_folder;
 pub mod runner;
 pub mod scenarios;

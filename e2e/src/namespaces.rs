@@ -28,14 +28,20 @@ const FRESH: &[&str] = &["/run", "/var/log", "/var/lib/cni", "/etc/cni"];
 /// The file in a run's folder that holds the process id of the namespaces' first process.
 pub const FIRST: &str = "first";
 
-/// Starts this program again as the first process of new namespaces, with these arguments.
-pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Child> {
+/// An error that tells the ways out, unless this process may make namespaces.
+pub fn check() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!(
             "a cluster with containers needs root: run this as root, set KUBECONFIG to use a \
-             cluster that exists, or leave these tests out with --no-e2e"
+             cluster that exists, or leave these tests out of `cargo xtask test` with --no-e2e"
         );
     }
+    Ok(())
+}
+
+/// Starts this program again as the first process of new namespaces, with these arguments.
+pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Child> {
+    check()?;
     let own = std::env::current_exe().context("where this program is")?;
     let mut command = Command::new("setpriv");
     command

@@ -42,6 +42,11 @@ enum Command {
     /// Example: cargo xtask e2e --help
     #[command(disable_help_flag = true)]
     E2e(Rest),
+    /// Write the images' archives; needs no container engine.
+    ///
+    /// Example: cargo xtask images --image-folder /tmp/images
+    #[command(disable_help_flag = true)]
+    Images(Rest),
 }
 
 #[derive(clap::Args)]
@@ -60,6 +65,9 @@ struct TestArguments {
     /// Run only the steps whose name contains this text. May be repeated.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
+    /// Leave out what needs root and a real Kubernetes with containers.
+    #[arg(long)]
+    no_e2e: bool,
 }
 
 #[derive(clap::Args)]
@@ -81,12 +89,13 @@ struct BenchArguments {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Test(arguments) => steps::test(arguments.full, &arguments.only),
+        Command::Test(arguments) => steps::test(arguments.full, !arguments.no_e2e, &arguments.only),
         Command::Docs => documents::run_commands(),
         Command::Bench(arguments) => benchmarks::run(arguments.quick, &arguments.only),
         Command::Crds => chart::write_definitions(),
         Command::Chart(arguments) => chart::check(arguments.write),
-        Command::E2e(rest) => return e2e::run(&rest.arguments),
+        Command::E2e(rest) => return e2e::run(None, &rest.arguments),
+        Command::Images(rest) => return e2e::run(Some("images"), &rest.arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

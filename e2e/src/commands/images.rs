@@ -9,7 +9,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use dasklet_e2e::{
     debian,
-    image::{engine, names, operator, s3},
+    image::{engine, names, operator, python, s3},
+    python::Environment,
+    runner::Needs,
 };
 
 #[derive(clap::Args, Clone)]
@@ -31,7 +33,7 @@ pub struct Arguments {
 /// Writes them all.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     debian::ensure()?;
-    arguments.ensure(true)?;
+    arguments.ensure(&[Needs::Operator, Needs::Python])?;
     for archive in arguments.archives()? {
         let size = std::fs::metadata(&archive)?.len();
         println!("{} {:.1} MB", archive.display(), size as f64 / 1e6);
@@ -40,24 +42,31 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 impl Arguments {
-    /// Writes the archives that are older than their programs.
-    pub fn ensure(&self, with_operator: bool) -> Result<()> {
+    /// Writes the archives that are needed and older than their programs.
+    pub fn ensure(&self, needs: &[Needs]) -> Result<()> {
         let folder = self.folder()?;
         let scratch = folder.join("stripped");
-        let program = program(self.engine_binary.as_deref(), "dasklet")?;
+        let engine = program(self.engine_binary.as_deref(), "dasklet")?;
         let archive = folder.join(ENGINE);
-        if older(&archive, &program)? {
-            engine::write(&program, &names::engine(), &archive, &scratch)?;
+        if older(&archive, &engine)? {
+            engine::write(&engine, &names::engine(), &archive, &scratch)?;
         }
         let archive = folder.join(S3);
         if older(&archive, &std::env::current_exe()?)? {
             s3::write(&archive)?;
         }
-        if with_operator && !self.without_operator {
-            let program = self::program(self.operator_binary.as_deref(), "dasklet-operator")?;
+        if needs.iter().any(|each| *each != Needs::Cluster) && !self.without_operator {
+            let program = program(self.operator_binary.as_deref(), "dasklet-operator")?;
             let archive = folder.join(OPERATOR);
             if older(&archive, &program)? {
                 operator::write(&program, &names::operator(), &archive, &scratch)?;
+            }
+        }
+        if needs.contains(&Needs::Python) {
+            let environment = Environment::ensure()?;
+            let archive = folder.join(PYTHON);
+            if older(&archive, &engine)? {
+                python::write(&engine, &environment, &names::python(), &archive, &scratch)?;
             }
         }
         Ok(())
@@ -66,7 +75,7 @@ impl Arguments {
     /// The archives that are there.
     pub fn archives(&self) -> Result<Vec<PathBuf>> {
         let folder = self.folder()?;
-        let all = [ENGINE, OPERATOR, S3].map(|name| folder.join(name));
+        let all = [ENGINE, OPERATOR, PYTHON, S3].map(|name| folder.join(name));
         Ok(all.into_iter().filter(|path| path.exists()).collect())
     }
 
@@ -85,6 +94,7 @@ impl Arguments {
 
 const ENGINE: &str = "engine.tar";
 const OPERATOR: &str = "operator.tar";
+const PYTHON: &str = "python.tar";
 /// Not one of ours: an object store for scenarios.
 const S3: &str = "s3.tar";
 

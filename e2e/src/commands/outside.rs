@@ -12,6 +12,7 @@ use dasklet_e2e::{
     cgroup::{self, ControlGroup},
     cluster, namespaces,
     run_folder::{Owner, RunFolder},
+    runner::Needs,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,8 +25,10 @@ pub fn run(arguments: &run::Arguments, up: bool) -> Result<ExitCode> {
         eprintln!("using the cluster of KUBECONFIG={}", kubeconfig.display());
         return runtime.block_on(run::scenarios(arguments, Path::new(&kubeconfig), false));
     }
+    namespaces::check()?;
     cluster::prepare()?;
-    arguments.images.ensure(arguments.wants_operator()? || up)?;
+    let needs = if up { vec![Needs::Operator] } else { arguments.needs()? };
+    arguments.images.ensure(&needs)?;
     cgroup::remove_stale();
     let folder = RunFolder::new()?;
     let owner = Owner::this();

@@ -73,11 +73,11 @@ impl Arguments {
         Ok(())
     }
 
-    /// Whether a selected scenario needs the operator.
-    pub fn wants_operator(&self) -> Result<bool> {
+    /// What the selected scenarios need.
+    pub fn needs(&self) -> Result<Vec<Needs>> {
         let selection = self.selection(None)?;
-        let wants = |scenario: &&runner::Scenario| selection.takes(scenario);
-        Ok(scenarios::all().iter().filter(wants).any(|each| each.needs == Needs::Operator))
+        let selected = scenarios::all().iter().filter(|scenario| selection.takes(scenario));
+        Ok(selected.map(|scenario| scenario.needs).collect())
     }
 
     fn selection(&self, operator: Option<&str>) -> Result<Selection> {
@@ -96,7 +96,7 @@ pub async fn scenarios(arguments: &Arguments, kubeconfig: &Path, local: bool) ->
         kubeconfig: kubeconfig.to_owned(),
         chart: chart(),
         engine_image: dasklet_e2e::image::names::engine(),
-        operator_image: dasklet_e2e::image::names::operator(),
+        python_image: dasklet_e2e::image::names::python(),
         local,
     };
     if let Some(load) = arguments.load.as_ref().filter(|_| !local) {
@@ -105,7 +105,7 @@ pub async fn scenarios(arguments: &Arguments, kubeconfig: &Path, local: bool) ->
             command::output("sh", ["-c", &line])?;
         }
     }
-    let operator = if arguments.wants_operator()? {
+    let operator = if arguments.needs()?.iter().any(|needs| *needs != Needs::Cluster) {
         Some(runner::install_operator(&setting).await?)
     } else {
         None

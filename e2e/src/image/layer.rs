@@ -49,19 +49,27 @@ impl Layer {
 
     /// A folder of this machine with all that it holds, under `path`, which must exist.
     pub fn tree(&mut self, path: &str, from: &Path) -> Result<()> {
+        self.tree_without(path, from, &[])
+    }
+
+    /// The same without folders whose names begin with one of `left_out`.
+    pub fn tree_without(&mut self, path: &str, from: &Path, left_out: &[&str]) -> Result<()> {
         let mut entries: Vec<_> = fs::read_dir(from)
             .with_context(|| format!("cannot read {}", from.display()))?
             .collect::<std::io::Result<_>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
-            let inner = format!("{path}/{}", entry.file_name().to_string_lossy());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let inner = format!("{path}/{name}");
             let kind = entry.file_type()?;
             let mode = entry.metadata()?.permissions().mode() & 0o7777;
             if kind.is_symlink() {
                 self.link(&inner, &fs::read_link(entry.path())?.to_string_lossy())?;
             } else if kind.is_dir() {
-                self.folder(&inner, mode)?;
-                self.tree(&inner, &entry.path())?;
+                if !left_out.iter().any(|start| name.starts_with(start)) {
+                    self.folder(&inner, mode)?;
+                    self.tree_without(&inner, &entry.path(), left_out)?;
+                }
             } else if kind.is_file() {
                 self.copy(&inner, mode, &entry.path())?;
             }

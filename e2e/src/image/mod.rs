@@ -7,4 +7,5 @@ pub mod names;
 pub mod operator;
 pub mod pause;
 mod program;
+pub mod python;
 pub mod s3;

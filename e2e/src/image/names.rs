@@ -12,3 +12,8 @@ pub fn operator() -> String {
 pub fn engine() -> String {
     format!("docker.io/dasklet/engine:{VERSION}")
 }
+
+/// The engine's image with Python and Dask.
+pub fn python() -> String {
+    format!("docker.io/dasklet/python:{VERSION}")
+}

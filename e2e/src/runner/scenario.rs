@@ -13,6 +13,8 @@ pub enum Needs {
     Cluster,
     /// A cluster with the operator's chart.
     Operator,
+    /// The same, and the image with Python.
+    Python,
 }
 
 type Body = fn(Arc<World>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;

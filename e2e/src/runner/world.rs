@@ -25,8 +25,8 @@ pub struct Setting {
     pub chart: PathBuf,
     /// The engine's image.
     pub engine_image: String,
-    /// The operator's image.
-    pub operator_image: String,
+    /// The image with Python and Dask.
+    pub python_image: String,
     /// Whether the pods' processes are in this process id namespace.
     pub local: bool,
 }

@@ -2,10 +2,12 @@
 
 use crate::{
     runner::{
-        Needs::{Cluster, Operator},
+        Needs::{Cluster, Operator, Python},
         Scenario, scenario,
     },
-    scenarios::{autoscale, cluster, deaths, engine, job, operator, pods, sql},
+    scenarios::{
+        autoscale, cluster, deaths, engine, job, leader, nodes, operator, pods, sql, stock,
+    },
 };
 
 /// Every scenario.
@@ -83,6 +85,25 @@ pub fn all() -> &'static [Scenario] {
             "SQL over an object store, while workers die, has the right answer",
             Operator,
             |world| Box::pin(sql::survives_deaths(world)),
+        )
+        .within(300),
+        scenario("node-drain", "a node is drained at work", Operator, |world| {
+            Box::pin(nodes::drained(world))
+        })
+        .within(240),
+        scenario("leader-killed", "of two operators the leader is killed", Operator, |world| {
+            Box::pin(leader::killed(world))
+        })
+        .within(240),
+        scenario("stock-dask", "stock Dask adapts to a Python client's work", Python, |world| {
+            Box::pin(stock::adapts(world))
+        })
+        .within(300),
+        scenario(
+            "kube-cluster",
+            "the unmodified Python KubeCluster, from create to close",
+            Python,
+            |world| Box::pin(stock::kube_cluster(world)),
         )
         .within(300),
     ];
