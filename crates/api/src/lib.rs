@@ -15,6 +15,11 @@
 //! others, and say so in the log. Whoever got an object from a cluster asks [`Validate`] for what
 //! is wrong with it: the API server cannot check all rules.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "two columns of a definition may have the same type"
+)]
+
 mod autoscale;
 mod autoscaler;
 mod checked;

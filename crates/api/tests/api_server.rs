@@ -6,6 +6,8 @@
 //! DASKLET_TEST_KUBECONFIG=FILE cargo test --release -p dasklet-api --test api_server -- --ignored
 //! ```
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::{

@@ -1,10 +1,15 @@
 //! The corpus of manifests: what is read from a file and what an API server says agree.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use dasklet_api::{Diagnostic, lint, parse_documents};
 use serde_json::{Value, json};
-use support::{corpus::documents, server};
+use support::{
+    corpus::{documents, examples},
+    server,
+};
 
 /// What a person is told about one document.
 fn told(text: &str) -> Vec<String> {
@@ -17,9 +22,9 @@ fn told(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn good_documents_are_accepted_by_both() {
+fn good_documents_and_examples_are_accepted_by_both() {
     let mut wrong = Vec::new();
-    for document in documents("good") {
+    for document in documents("good").into_iter().chain(examples()) {
         let (offline, server) = (told(&document.text), server::verdict(&document.text));
         if !offline.is_empty() || !server.is_empty() {
             wrong.push(format!("{}: {offline:#?} {server:#?}", document.place));

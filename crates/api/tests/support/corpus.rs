@@ -1,6 +1,9 @@
 //! The manifests of `tests/corpus`, document by document.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// One document, and what is expected of it.
 pub struct Document {
@@ -14,11 +17,25 @@ pub struct Document {
     pub rule: Option<String>,
 }
 
-/// Every document of a folder.
+/// Every document of a folder of the corpus.
 pub fn documents(folder: &str) -> Vec<Document> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder);
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    read(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(folder))
+}
+
+/// Every document of the examples.
+pub fn examples() -> Vec<Document> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut found = read(&folder);
+    found.extend(read(&folder.join("kubernetes")));
+    found
+}
+
+fn read(folder: &Path) -> Vec<Document> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .collect();
     files.sort();
     let mut found = Vec::new();
     for file in files {
