@@ -58,6 +58,7 @@ struct Cluster {
     /// News came while its writes were carried out.
     again: bool,
     streak: u32,
+    planned_at: u64,
 }
 
 type Done = (Key, Vec<(Write, Result<(), Fault>)>, u64);
@@ -224,8 +225,13 @@ impl Loop {
         let cluster = self.clusters.entry(key.clone()).or_default();
         cluster.due = None;
         cluster.again = false;
-        let settings = &self.controller.settings;
-        let made = plan(settings, &observed, &cluster.sight, &mut cluster.memory, now);
+        let (said_at, planned_at) = (cluster.sight.at_micros, cluster.planned_at);
+        cluster.planned_at = now;
+        // Where many writes wait, statuses wait longer.
+        let waiting = self.controller.executor.gate.waiting() as u64;
+        let mut settings = self.controller.settings.clone();
+        settings.status_pause_micros *= 1 + (waiting / 16).min(9);
+        let made = plan(&settings, &observed, &cluster.sight, &mut cluster.memory, now);
         self.controller.metrics.reconciles.inc();
         self.connect(&key, made.link, made.orders);
         if let Some(micros) = made.requeue_micros {
@@ -238,7 +244,8 @@ impl Loop {
         self.busy.insert(key.clone());
         let executor = self.controller.executor.clone();
         let metrics = Arc::clone(&self.controller.metrics);
-        let since = self.clusters.get(&key).map_or(0, |cluster| cluster.sight.at_micros);
+        // Only the first plan after an answer is an answer to it.
+        let since = if said_at > planned_at { said_at } else { 0 };
         self.tasks.spawn(async move {
             let outcomes = executor.carry_out(&key, made.writes).await;
             metrics.reconcile_seconds.observe((now_micros() - now) as f64 / 1e6);

@@ -58,6 +58,7 @@ fn steps(full: bool, e2e: bool) -> Vec<(&'static str, Step)> {
         ("deny", Box::new(deny)),
         ("test", Box::new(move || tests(full))),
         ("api-server", Box::new(api_server)),
+        ("operator", Box::new(operator)),
         ("rustdoc", Box::new(rustdoc)),
         ("documents", Box::new(documents::run_commands)),
         ("benchmarks", Box::new(|| benchmarks::run(true, &[]))),
@@ -85,6 +86,14 @@ fn api_server() -> Result<()> {
                 --package dasklet-api --test api_server -- --ignored";
     let run = ["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"];
     self::run(cargo(run).args(["control-plane", "--bare", "--", "sh", "-c", test]))
+}
+
+/// The operator on a real API server with its controllers and simulated nodes, on loopback.
+fn operator() -> Result<()> {
+    let test = "DASKLET_TEST_KUBECONFIG=$KUBECONFIG exec cargo test --release --locked \
+                --package dasklet-operator --test real -- --ignored";
+    let run = ["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"];
+    self::run(cargo(run).args(["control-plane", "--fake-nodes", "2", "--", "sh", "-c", test]))
 }
 
 /// Advisories need a database from the network; where it cannot be had this is said, and the

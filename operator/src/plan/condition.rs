@@ -1,12 +1,11 @@
 //! Conditions: kept, changed and told.
 
-use dasklet_api::Condition;
-
-use super::{
-    clock::rfc3339,
-    event::EventNote,
-    write::{Kind, Plan},
+use dasklet_api::{
+    Condition,
+    conditions::{COMPLETE, FAILED, RUNNING, SUSPENDED, reason},
 };
+
+use super::{clock::rfc3339, event::EventNote, write::Kind};
 
 /// The conditions of one object while its status is made.
 #[derive(Debug)]
@@ -55,24 +54,27 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// The conditions, and an event for each that has changed its status or its reason.
+    /// The conditions, and an event for each that somebody should hear of: something is wrong,
+    /// or not wrong any more, or has come to its end. The events belong to the write of the
+    /// status, so that a change is told once.
     pub fn tell(
         self,
-        plan: &mut Plan,
         about: (Kind, &str, &str),
         silent: &[&str],
-    ) -> Vec<Condition> {
+    ) -> (Vec<Condition>, Vec<EventNote>) {
+        let mut notes = Vec::new();
         for condition in &self.new {
             let before = self.old.iter().find(|old| old.kind == condition.kind);
             let same = before.is_some_and(|old| {
                 old.status == condition.status && old.reason == condition.reason
             });
-            // What begins well needs no event.
-            let news = before.is_some() || condition.status == "False";
-            if same || !news || silent.contains(&condition.kind.as_str()) {
+            let healed = before.is_some_and(is_wrong);
+            let bad = is_wrong(condition);
+            let end = ENDS.contains(&condition.kind.as_str()) && condition.status == "True";
+            if same || !(bad || healed || end) || silent.contains(&condition.kind.as_str()) {
                 continue;
             }
-            let warning = condition.status == "False";
+            let warning = bad || end && condition.kind == FAILED;
             let once = format!(
                 "{} {} {}",
                 condition.kind,
@@ -81,8 +83,27 @@ impl<'a> Conditions<'a> {
             );
             let reason =
                 if condition.reason.is_empty() { &condition.kind } else { &condition.reason };
-            plan.event(EventNote::new(about, warning, reason, &condition.message, &once));
+            notes.push(EventNote::new(about, warning, reason, &condition.message, &once));
         }
-        self.new
+        (self.new, notes)
     }
+}
+
+/// Conditions that are told when they become true.
+const ENDS: [&str; 4] = [SUSPENDED, RUNNING, COMPLETE, FAILED];
+/// Reasons for which a condition is false without anything being wrong.
+const EXPECTED: [&str; 9] = [
+    reason::STARTING,
+    reason::ENOUGH,
+    reason::SUSPENDED,
+    reason::HIBERNATING,
+    reason::WAITING_FOR_CLUSTER,
+    reason::SUCCEEDED,
+    "Awake",
+    "NotFailed",
+    "Active",
+];
+
+fn is_wrong(condition: &Condition) -> bool {
+    condition.status == "False" && !EXPECTED.contains(&condition.reason.as_str())
 }

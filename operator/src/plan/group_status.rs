@@ -19,7 +19,7 @@ use super::{
     parts::candidate,
     policy::autoscaler,
     reachable::Scene,
-    status::{Told, urgent, write_status},
+    status::{Told, outdated, write_status},
     workers::GroupState,
     write::{Action, Kind, Plan, Stage, Target},
 };
@@ -78,6 +78,7 @@ pub fn tell(
     overridden(scene, group, &mut conditions);
     ready(&mut conditions);
     let desired = decided.desired;
+    let mut scaled = None;
     let last_decision = match &old.last_decision {
         Some(last) if last.desired == desired => Some(last.clone()),
         before => {
@@ -86,13 +87,15 @@ pub fn tell(
                     format!("from {} to {desired} workers: {}", before.desired, decided.reason);
                 let about = (Kind::Group, meta.name.as_str(), meta.uid.as_str());
                 let once = format!("{}>{desired} {}", before.desired, before.time);
-                plan.event(EventNote::new(about, false, "Scaled", &message, &once));
+                scaled = Some(EventNote::new(about, false, "Scaled", &message, &once));
             }
             let time = rfc3339(scene.now_micros);
             Some(LastDecision { time, desired, reason: decided.reason.clone() })
         }
     };
     let about = (Kind::Group, meta.name.as_str(), meta.uid.as_str());
+    let (conditions, mut notes) = conditions.tell(about, &[PROGRESSING, READY]);
+    notes.extend(scaled);
     let new = DaskWorkerGroupStatus {
         replicas: state.present,
         ready_replicas: state.serving,
@@ -101,15 +104,12 @@ pub fn tell(
         desired_replicas: desired,
         selector: Some(names::worker_selector(&scene.observed.key.name, name)),
         observed_generation: Some(meta.generation),
-        conditions: conditions.tell(plan, about, &[PROGRESSING, READY]),
+        conditions,
         last_decision,
     };
     let decision = old.desired_replicas != new.desired_replicas;
-    let told = Told {
-        kind: Kind::Group,
-        meta,
-        urgent: decision || urgent(&old.conditions, &new.conditions),
-    };
+    let urgent = decision || outdated(old.observed_generation, meta);
+    let told = Told { kind: Kind::Group, meta, urgent, notes };
     let pause = scene.settings.status_pause_micros;
     write_status(&told, old, &new, scene.now_micros, pause, memory, plan);
     hand_down(group, state, plan);
@@ -190,12 +190,13 @@ pub fn orphans(observed: &Observed, memory: &mut Memory, now_micros: u64, plan: 
         );
         conditions.set(READY, false, reason::NOT_FOUND, words);
         let about = (Kind::Group, meta.name.as_str(), meta.uid.as_str());
+        let (conditions, notes) = conditions.tell(about, &[]);
         let new = DaskWorkerGroupStatus {
             observed_generation: Some(meta.generation),
-            conditions: conditions.tell(plan, about, &[]),
+            conditions,
             ..old.clone()
         };
-        let told = Told { kind: Kind::Group, meta, urgent: true };
+        let told = Told { kind: Kind::Group, meta, urgent: true, notes };
         write_status(&told, old, &new, now_micros, 0, memory, plan);
     }
 }
@@ -250,12 +251,10 @@ pub fn tell_autoscalers(
             }
         }
         let about = (Kind::Autoscaler, meta.name.as_str(), meta.uid.as_str());
-        let new = DaskAutoscalerStatus {
-            observed_generation: Some(meta.generation),
-            conditions: conditions.tell(plan, about, &[]),
-        };
-        let urgent = urgent(&old.conditions, &new.conditions);
-        let told = Told { kind: Kind::Autoscaler, meta, urgent };
+        let (conditions, notes) = conditions.tell(about, &[]);
+        let new = DaskAutoscalerStatus { observed_generation: Some(meta.generation), conditions };
+        let urgent = outdated(old.observed_generation, meta);
+        let told = Told { kind: Kind::Autoscaler, meta, urgent, notes };
         let pause = scene.settings.status_pause_micros;
         write_status(&told, old, &new, scene.now_micros, pause, memory, plan);
     }

@@ -87,6 +87,7 @@ pub fn tell(job: &JobObject, standing: Standing, now: u64, memory: &mut Memory, 
     };
     let (start_time, end_time) = times(stand, old, now);
     let about = (Kind::Job, meta.name.as_str(), meta.uid.as_str());
+    let (conditions, notes) = conditions.tell(about, &[COMPLETE, CLUSTER_READY]);
     let new = DaskJobStatus {
         job_status: Some(phase.to_owned()),
         cluster_name: standing.cluster.or_else(|| old.cluster_name.clone()),
@@ -95,11 +96,14 @@ pub fn tell(job: &JobObject, standing: Standing, now: u64, memory: &mut Memory, 
         end_time,
         attempts: Some(standing.attempt),
         observed_generation: Some(meta.generation),
-        conditions: conditions.tell(plan, about, &[COMPLETE, CLUSTER_READY]),
+        conditions,
     };
     let Some(patch) = merge_diff(&json!(old), &json!(new)) else { return };
     let target = Target::new(Kind::Job, &meta.name);
     memory.told_at.insert(target, now);
+    for note in notes {
+        plan.event(note);
+    }
     plan.write(
         Stage::Intent,
         // The runner's pod has its own failures, under the job's plain name.

@@ -2,7 +2,7 @@
 
 use super::{
     memory::{Failure, Memory},
-    write::{Action, Target, Write},
+    write::{Action, Kind, Target, Write},
 };
 
 /// First wait after a failed write; doubled with each further one.
@@ -43,7 +43,12 @@ impl Fault {
 
     fn message(&self, target: &Target) -> String {
         let Target { kind, name } = target;
-        let kind = kind.as_str();
+        let kind = match kind {
+            Kind::Template => "the pod template of group",
+            // Pods are counted together under their group's name.
+            Kind::Pod => "pods of group",
+            kind => kind.as_str(),
+        };
         match self {
             Self::Invalid(words) => {
                 format!("the API server refuses {kind} {name}: {words}. Correct the spec")
@@ -115,7 +120,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::write::{Kind, Stage};
+    use crate::plan::write::Stage;
 
     #[test]
     fn waits_grow_are_bounded_and_end_with_a_success() {

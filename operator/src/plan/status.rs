@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     condition::Conditions,
+    event::EventNote,
     hibernation::Rest,
     memory::{Failure, Memory},
     parts,
@@ -79,21 +80,19 @@ pub fn tell(
     let about = (Kind::Cluster, meta.name.as_str(), meta.uid.as_str());
     let http = service.map_or(8787, |service| service.port("http-dashboard", 8787));
     let host = format!("{}.{}.svc", names::scheduler(&meta.name), meta.namespace);
+    let (conditions, notes) = conditions.tell(about, &[PROGRESSING, READY]);
     let new = DaskClusterStatus {
         phase: Some(phase.to_owned()),
         replicas: Some(default.map_or(0, |state| state.present)),
         ready_replicas: Some(default.map_or(0, |state| state.serving)),
         selector: Some(names::worker_selector(&meta.name, &names::default_group(&meta.name))),
         observed_generation: Some(meta.generation),
-        conditions: conditions.tell(plan, about, &[PROGRESSING, READY]),
+        conditions,
         scheduler_address: Some(scene.address.to_owned()),
         dashboard_address: Some(format!("http://{host}:{http}/status")),
     };
-    let told = Told {
-        kind: Kind::Cluster,
-        meta,
-        urgent: urgent(&old.conditions, &new.conditions) || old.phase != new.phase,
-    };
+    let urgent = outdated(old.observed_generation, meta) || old.phase != new.phase;
+    let told = Told { kind: Kind::Cluster, meta, urgent, notes };
     write_status(
         &told,
         old,
@@ -119,10 +118,10 @@ pub fn held(scene: &Scene<'_>, hold: Hold, memory: &mut Memory, plan: &mut Plan)
     let about = (Kind::Cluster, meta.name.as_str(), meta.uid.as_str());
     let mut new = old.clone();
     new.observed_generation = Some(meta.generation);
-    let told = conditions.tell(plan, about, &[PROGRESSING]);
+    let (told, notes) = conditions.tell(about, &[PROGRESSING]);
     new.conditions.retain(|old| told.iter().all(|new| new.kind != old.kind));
     new.conditions.extend(told);
-    let told = Told { kind: Kind::Cluster, meta, urgent: true };
+    let told = Told { kind: Kind::Cluster, meta, urgent: true, notes };
     write_status(
         &told,
         old,
@@ -302,22 +301,15 @@ pub struct Told<'a> {
     pub kind: Kind,
     /// Its metadata.
     pub meta: &'a Meta,
-    /// Whether more than counts has changed.
+    /// Whether it cannot wait: the rest is not written again and again while much changes.
     pub urgent: bool,
+    /// Events that go with it.
+    pub notes: Vec<EventNote>,
 }
 
-/// Whether a condition has changed its status or reason.
-pub fn urgent(old: &[dasklet_api::Condition], new: &[dasklet_api::Condition]) -> bool {
-    let words =
-        |conditions: &[dasklet_api::Condition]| -> Vec<(String, String, String, Option<i64>)> {
-            conditions
-                .iter()
-                .map(|c| {
-                    (c.kind.clone(), c.status.clone(), c.reason.clone(), c.observed_generation)
-                })
-                .collect()
-        };
-    words(old) != words(new)
+/// Whether a status speaks of an older spec.
+pub fn outdated(observed: Option<i64>, meta: &Meta) -> bool {
+    observed != Some(meta.generation)
 }
 
 /// Writes a status if it differs from the present one; counts alone not too often.
@@ -345,8 +337,13 @@ pub fn write_status<S: Serialize>(
         return;
     }
     memory.told_at.insert(target.clone(), now_micros);
+    for note in &told.notes {
+        plan.event(note.clone());
+    }
+    // Clients wait for a cluster's phase: it does not wait for the pods.
+    let stage = if told.kind == Kind::Cluster { Stage::Notes } else { Stage::Status };
     plan.write(
-        Stage::Status,
+        stage,
         target,
         Action::Patch {
             kind: told.kind,
