@@ -28,6 +28,7 @@ pub mod proxy;
 pub mod python;
 pub mod run_folder;
 pub mod runner;
+pub mod scale;
 pub mod scenarios;
 
 pub use cluster::Cluster;

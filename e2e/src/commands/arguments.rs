@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{control_plane, enter, images, inside, outside, run};
+use crate::commands::{control_plane, enter, images, inside, outside, run, scale};
 
 /// Runs the scenarios on a real Kubernetes that is started for them on this machine.
 #[derive(Parser)]
@@ -44,6 +44,9 @@ enum Command {
     ControlPlane(control_plane::Arguments),
     /// Write the images' archives.
     Images(images::Arguments),
+    /// Measure the operator on simulated nodes, beside a client that creates bare pods; one JSON
+    /// line. Needs no root.
+    Scale(scale::Arguments),
     /// List the scenarios.
     List,
     /// Build and install all that a cluster needs, and start nothing.
@@ -82,6 +85,7 @@ impl Arguments {
             Some(Command::Enter(arguments)) => enter::run(arguments),
             Some(Command::ControlPlane(arguments)) => control_plane::run(arguments),
             Some(Command::Images(arguments)) => images::run(&arguments),
+            Some(Command::Scale(arguments)) => scale::run(&arguments),
             Some(Command::List) => run::list(),
             Some(Command::Prepare) => dasklet_e2e::cluster::prepare().map(|()| ExitCode::SUCCESS),
             Some(Command::Init(within)) => inside::init(&within),

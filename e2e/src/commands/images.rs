@@ -56,7 +56,7 @@ impl Arguments {
             s3::write(&archive)?;
         }
         if needs.iter().any(|each| *each != Needs::Cluster) && !self.without_operator {
-            let program = program(self.operator_binary.as_deref(), "dasklet-operator")?;
+            let program = self.operator()?;
             let archive = folder.join(OPERATOR);
             if older(&archive, &program)? {
                 operator::write(&program, &names::operator(), &archive, &scratch)?;
@@ -70,6 +70,11 @@ impl Arguments {
             }
         }
         Ok(())
+    }
+
+    /// The operator's program, built if none is given.
+    pub fn operator(&self) -> Result<PathBuf> {
+        program(self.operator_binary.as_deref(), "dasklet-operator")
     }
 
     /// The archives that are there.

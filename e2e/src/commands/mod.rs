@@ -7,5 +7,6 @@ mod images;
 mod inside;
 mod outside;
 mod run;
+mod scale;
 
 pub use arguments::Arguments;

@@ -19,7 +19,6 @@ kind: DaskCluster
 metadata: {name: tide}
 spec:
   worker:
-    threads: 1
     memory: 256Mi
     autoscale:
       minReplicas: 0

@@ -12,7 +12,8 @@ use crate::{
     scenarios::dask::{self, LIMIT},
 };
 
-/// The manifest of a cluster with so many workers of one thread.
+/// The manifest of a cluster with so many workers. They ask for no processor, of which a machine
+/// of tests has few.
 pub fn manifest(name: &str, workers: u32) -> String {
     format!(
         r#"
@@ -22,7 +23,6 @@ metadata: {{name: {name}}}
 spec:
   worker:
     replicas: {workers}
-    threads: 1
     memory: 256Mi
 "#
     )
@@ -98,7 +98,7 @@ kind: DaskWorkerGroup
 metadata: {name: more}
 spec:
   cluster: two
-  worker: {replicas: 2, threads: 1, memory: 256Mi}
+  worker: {replicas: 2, memory: 256Mi}
 ",
         )
         .await?;

@@ -49,15 +49,16 @@ pub async fn process_killed(world: Arc<World>) -> Result<()> {
     recovery(&world, "killed").await
 }
 
-/// A worker takes more memory than its limit, by a hog beside it in its container; its death is
-/// told by its name.
+/// A worker's container takes more memory than its limit, and the kernel kills the worker: its
+/// death is told by its name.
 pub async fn out_of_memory(world: Arc<World>) -> Result<()> {
     let victim = busy(&world, "greedy").await?;
     let name = victim.name_any();
-    // The kernel kills a process of the container, the hog as a rule; a pod dies of its first
-    // process, so the hog takes the worker's place in the kernel's eyes.
-    let hog = "echo 1000 > /proc/1/oom_score_adj; head -c 600000000 /dev/zero | tail";
-    world.kubectl(["exec", &name, "--", "sh", "-c", hog]).await.ok();
+    // The kernel kills the largest process of the container. Each of these is smaller than the
+    // worker, all together are too much.
+    let hogs = "for i in $(seq 120); do (x=$(head -c 2000000 /dev/zero | tr '\\0' x); sleep 60) & \
+                done; wait";
+    world.kubectl(["exec", &name, "--", "sh", "-c", hogs]).await.ok();
     replaced(&world, "greedy", &victim).await?;
     dask::right_answer(&world, "greedy", COUNT).await?;
     until("an event or the scheduler names the cause", LIMIT, || async {

@@ -24,7 +24,7 @@ spec:
     - {name: total, op: sum, args: [{from: cubes}], result: true}
   cluster:
     spec:
-      worker: {replicas: 1, threads: 1, memory: 256Mi}
+      worker: {replicas: 1, memory: 256Mi}
 "#,
         )
         .await?;
@@ -51,7 +51,7 @@ spec:
       containers: [{{name: job, image: "{image}", command: [sh, -c, "echo no such luck; exit 3"]}}]
   cluster:
     spec:
-      worker: {{replicas: 1, threads: 1, memory: 256Mi}}
+      worker: {{replicas: 1, memory: 256Mi}}
 "#
         ))
         .await?;

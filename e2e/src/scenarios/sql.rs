@@ -117,7 +117,7 @@ async fn submit(world: &World, name: &str) -> Result<()> {
                 "name": "sql",
                 "image": world.setting.engine_image,
                 "command": ["dasklet", "sql", QUERY, "--null", "NA",
-                    "--table", "flights=s3://tables/flights/*.csv.gz",
+                    "--format", "csv", "--table", "flights=s3://tables/flights/",
                     "--scheduler", "tcp://sql-scheduler:8786"],
                 "env": env,
             }],
