@@ -56,7 +56,7 @@ pub async fn out_of_memory(world: Arc<World>) -> Result<()> {
     let name = victim.name_any();
     // The kernel kills the largest process of the container. Each of these is smaller than the
     // worker, all together are too much.
-    let hogs = "for i in $(seq 120); do (x=$(head -c 2000000 /dev/zero | tr '\\0' x); sleep 60) & \
+    let hogs = "for i in $(seq 300); do (x=$(head -c 2000000 /dev/zero | tr '\\0' x); sleep 60) & \
                 done; wait";
     world.kubectl(["exec", &name, "--", "sh", "-c", hogs]).await.ok();
     replaced(&world, "greedy", &victim).await?;
