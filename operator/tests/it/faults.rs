@@ -184,12 +184,12 @@ fn random_walks_end_where_a_fresh_apply_does() {
         fresh.until_quiet();
         let conditions = |state: &Value| {
             let cluster = &state["daskclusters/c"];
-            (
-                cluster["spec"].clone(),
-                cluster["status"].clone(),
-                state["daskworkergroups/c-default"]["spec"].clone(),
-                state["deployments/c-scheduler"]["spec"].clone(),
-            )
+            json!({
+                "spec": cluster["spec"],
+                "status": cluster["status"],
+                "group": state["daskworkergroups/c-default"]["spec"],
+                "scheduler": state["deployments/c-scheduler"]["spec"],
+            })
         };
         let (walked, fresh) = (conditions(&walked), conditions(&fresh.end_state()));
         assert_eq!(merge_diff(&fresh, &walked), None, "seed {seed}");
