@@ -33,7 +33,7 @@ pub fn check() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!(
             "a cluster with containers needs root: run this as root, set KUBECONFIG to use a \
-             cluster that exists, or leave these tests out of `cargo xtask test` with --no-e2e"
+             cluster that exists, or run `cargo xtask test` without --e2e"
         );
     }
     Ok(())
