@@ -187,6 +187,39 @@ async fn a_running_task_is_finished_before_its_worker_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_starts_nothing_more_waits_for_somebody_who_takes_its_data() {
+    let mut cluster = Cluster::without_second_chance(2).await;
+    let (stock, mut client) = (cluster.stock(), cluster.client());
+    let task = Task::begin(&cluster, &mut client, "w0").await;
+    let w0 = [cluster.worker("w0").await];
+    stock.drain(&w0, None);
+    until("w0 starts nothing more", async || {
+        let now = stock.observe(None).await.unwrap();
+        now.workers.iter().any(|it| it.status == WorkerStatus::Retiring).then_some(())
+    })
+    .await;
+    cluster.process("w1").kill();
+    until("w1 is gone", async || {
+        (stock.observe(None).await.unwrap().workers.len() == 1).then_some(())
+    })
+    .await;
+    task.end();
+    until("w0 waits", async || match &stock.drain(&w0, None)[0] {
+        Standing::Draining { trouble: Some(trouble) } => {
+            assert!(trouble.contains("holds data"), "{trouble}");
+            Some(())
+        }
+        Standing::Draining { trouble: None } => None,
+        other => panic!("{other:?}"),
+    })
+    .await;
+    cluster.start_worker("w2");
+    assert_eq!(drain(&stock, &w0).await, [Standing::Drained]);
+    assert_eq!(client.run("result = task.result(30)"), 7);
+    assert_eq!(task.log(), "begun done ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_its_time_is_up_another_worker_runs_the_task() {
     let mut cluster = Cluster::without_second_chance(2).await;
     let (stock, mut client) = (cluster.stock(), cluster.client());

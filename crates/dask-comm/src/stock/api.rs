@@ -136,11 +136,8 @@ impl StockApi {
         ip: &str,
         cause: &DeathCause,
     ) -> Result<(), StockError> {
-        let known = self.scheduler.observe(None).await?.workers;
         let planned = !cause.may_be_the_tasks_doing();
-        for worker in known.iter().filter(|worker| is_meant(member, ip, worker, &known)) {
-            self.scheduler.lost(&WorkerRef::from(worker), planned).await?;
-        }
+        self.scheduler.lose(planned, |worker, known| is_meant(member, ip, worker, known)).await?;
         self.memory().last = None;
         Ok(())
     }

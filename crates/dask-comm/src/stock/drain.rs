@@ -15,6 +15,9 @@ use crate::rpc::{WorkerIdentity, WorkerStatus};
 /// The second one after that was not.
 const HEARTBEATS: u32 = 2;
 
+const HOLDER: &str = "it holds data that no other worker can take now: there is none, or all are \
+                      being retired or out of memory";
+
 /// Workers that are drained together, so that none gives its data to another of them.
 #[derive(Debug)]
 pub(super) struct Batch(Vec<(WorkerRef, Phase)>);
@@ -28,8 +31,11 @@ enum Phase {
         last_seen: f64,
         heartbeats: u32,
     },
-    /// Is to give away what it holds.
-    Retire,
+    /// Is to give away what it holds. One that starts nothing more cannot serve again: if nobody
+    /// can take its data now, it waits for somebody who can.
+    Retire {
+        refused: bool,
+    },
     Over(Standing),
 }
 
@@ -42,7 +48,7 @@ impl Batch {
     pub(super) fn retire_at_once(&mut self) {
         for (_, phase) in &mut self.0 {
             if !matches!(phase, Phase::Over(_)) {
-                *phase = Phase::Retire;
+                *phase = Phase::Retire { refused: false };
             }
         }
     }
@@ -61,7 +67,7 @@ impl Batch {
     }
 
     pub(super) fn to_retire(&self) -> Vec<String> {
-        self.addresses(|phase| *phase == Phase::Retire)
+        self.addresses(|phase| matches!(phase, Phase::Retire { .. }))
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -72,6 +78,9 @@ impl Batch {
     pub(super) fn standings(&self) -> impl Iterator<Item = (&WorkerRef, Standing)> {
         self.0.iter().map(|(worker, phase)| match phase {
             Phase::Over(standing) => (worker, standing.clone()),
+            Phase::Retire { refused: true } => {
+                (worker, Standing::Draining { trouble: Some(HOLDER.to_owned()) })
+            }
             _ => (worker, Standing::Draining { trouble: None }),
         })
     }
@@ -83,7 +92,7 @@ impl Batch {
             *phase = match (&*phase, now) {
                 (Phase::Over(_), _) => continue,
                 // It was asked to go, and is gone: the answer was lost on the way.
-                (Phase::Retire, None) => Phase::Over(Standing::Drained),
+                (Phase::Retire { refused: false }, None) => Phase::Over(Standing::Drained),
                 (_, None) => Phase::Over(Standing::Unknown),
                 (Phase::Finish { last_seen, heartbeats }, Some(now)) => {
                     finish(*last_seen, *heartbeats, now)
@@ -95,17 +104,21 @@ impl Batch {
 
     /// Takes in who has been told to start nothing more; who else is registered has refused.
     pub(super) fn on_cordoned(&mut self, cordoned: &[WorkerIdentity], known: &[WorkerIdentity]) {
-        self.answered(&Phase::Cordon, known, |worker| {
-            let now = cordoned.iter().find(|it| worker.is(it))?;
-            Some(Phase::Finish { last_seen: now.last_seen, heartbeats: 0 })
-        });
+        self.answered(
+            |phase| *phase == Phase::Cordon,
+            known,
+            |worker, is_known| match cordoned.iter().find(|it| worker.is(it)) {
+                Some(now) => Phase::Finish { last_seen: now.last_seen, heartbeats: 0 },
+                None => refused(is_known),
+            },
+        );
     }
 
     /// Takes in how many unfinished tasks workers have.
     pub(super) fn on_processing(&mut self, counts: &BTreeMap<String, u64>) {
         for (worker, phase) in &mut self.0 {
             if matches!(phase, Phase::Finish { .. }) && counts.get(&worker.address) == Some(&0) {
-                *phase = Phase::Retire;
+                *phase = Phase::Retire { refused: false };
             }
         }
     }
@@ -114,31 +127,47 @@ impl Batch {
     pub(super) fn on_time(&mut self, is_late: impl Fn(&WorkerRef) -> bool) {
         for (worker, phase) in &mut self.0 {
             if matches!(phase, Phase::Finish { .. }) && is_late(worker) {
-                *phase = Phase::Retire;
+                *phase = Phase::Retire { refused: false };
             }
         }
     }
 
-    /// Takes in who has been retired; who else is registered has refused.
+    /// Takes in who has been retired after it was told to start nothing more.
     pub(super) fn on_retired(&mut self, retired: &[WorkerIdentity], known: &[WorkerIdentity]) {
-        self.answered(&Phase::Retire, known, |worker| {
-            let retired = retired.iter().any(|it| worker.is(it));
-            retired.then_some(Phase::Over(Standing::Drained))
-        });
+        self.answered(
+            |phase| matches!(phase, Phase::Retire { .. }),
+            known,
+            |worker, is_known| match (retired.iter().any(|it| worker.is(it)), is_known) {
+                (true, _) => Phase::Over(Standing::Drained),
+                (false, true) => Phase::Retire { refused: true },
+                (false, false) => refused(false),
+            },
+        );
+    }
+
+    /// Takes in who is registered still after it was retired in one step: it has refused.
+    pub(super) fn on_retired_at_once(&mut self, known: &[WorkerIdentity]) {
+        self.on_workers(known);
+        let asked = |phase: &Phase| matches!(phase, Phase::Retire { .. });
+        self.answered(asked, known, |_, is_known| refused(is_known));
+    }
+
+    /// Whether all that is left to do is to wait for somebody who can take data.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.0
+            .iter()
+            .all(|(_, phase)| matches!(phase, Phase::Over(_) | Phase::Retire { refused: true }))
     }
 
     fn answered(
         &mut self,
-        asked: &Phase,
+        asked: impl Fn(&Phase) -> bool,
         known: &[WorkerIdentity],
-        accepted: impl Fn(&WorkerRef) -> Option<Phase>,
+        next: impl Fn(&WorkerRef, bool) -> Phase,
     ) {
         for (worker, phase) in &mut self.0 {
-            if phase == asked {
-                *phase = accepted(worker).unwrap_or_else(|| {
-                    let is_known = known.iter().any(|it| worker.is(it));
-                    Phase::Over(if is_known { Standing::Refused } else { Standing::Unknown })
-                });
+            if asked(phase) {
+                *phase = next(worker, known.iter().any(|it| worker.is(it)));
             }
         }
     }
@@ -149,6 +178,10 @@ impl Batch {
     }
 }
 
+const fn refused(is_known: bool) -> Phase {
+    Phase::Over(if is_known { Standing::Refused } else { Standing::Unknown })
+}
+
 fn finish(last_seen: f64, heartbeats: u32, now: &WorkerIdentity) -> Phase {
     if matches!(now.status, WorkerStatus::Running | WorkerStatus::Paused) {
         // It has come back to a restarted scheduler, or did not obey.
@@ -156,7 +189,7 @@ fn finish(last_seen: f64, heartbeats: u32, now: &WorkerIdentity) -> Phase {
     }
     let heartbeats = heartbeats + u32::from(now.last_seen > last_seen);
     if heartbeats >= HEARTBEATS && now.executing() == Some(0) {
-        return Phase::Retire;
+        return Phase::Retire { refused: false };
     }
     Phase::Finish { last_seen: now.last_seen, heartbeats }
 }

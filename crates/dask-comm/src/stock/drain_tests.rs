@@ -68,11 +68,25 @@ fn who_is_missing_in_the_answer_lives_on() {
     batch.on_cordoned(&known[..1], &known);
     assert_eq!(batch.to_watch(), ["tcp://h:1"]);
     assert_eq!(standings(&batch)[1..], [Standing::Refused, Standing::Unknown]);
+}
 
-    let mut batch = cordoned(&[1, 2]);
+#[test]
+fn a_holder_that_starts_nothing_more_waits_for_somebody_who_takes_its_data() {
+    let mut batch = cordoned(&[1, 2, 3]);
     batch.on_time(|_| true);
+    let known = workers([Worker::new(1), Worker::new(2)]);
     batch.on_retired(&known[1..], &known[..1]);
-    assert_eq!(standings(&batch), [Standing::Refused, Standing::Drained]);
+    assert!(matches!(&standings(&batch)[0], Standing::Draining { trouble: Some(_) }));
+    assert_eq!(standings(&batch)[1..], [Standing::Drained, Standing::Unknown]);
+    assert_eq!((batch.to_retire(), batch.is_waiting()), (vec!["tcp://h:1".to_owned()], true));
+    batch.on_workers(&[]);
+    assert_eq!(standings(&batch)[0], Standing::Unknown, "it died with its data");
+
+    let mut batch = cordoned(&[1]);
+    batch.on_time(|_| true);
+    batch.on_retired(&[], &known);
+    batch.on_retired(&known, &[]);
+    assert_eq!(standings(&batch), [Standing::Drained]);
 }
 
 #[test]
@@ -140,5 +154,11 @@ fn over_http_there_is_one_step() {
     batch.on_workers(&workers([Worker::new(1)]));
     batch.retire_at_once();
     assert_eq!(batch.to_retire(), ["tcp://h:1"]);
-    assert_eq!(standings(&batch)[1], Standing::Unknown);
+    batch.on_retired_at_once(&workers([Worker::new(1)]));
+    assert_eq!(standings(&batch), [Standing::Refused, Standing::Unknown]);
+
+    let mut batch = Batch::new(vec![reference(1)]);
+    batch.retire_at_once();
+    batch.on_retired_at_once(&[]);
+    assert_eq!(standings(&batch), [Standing::Drained]);
 }

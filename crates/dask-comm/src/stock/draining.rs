@@ -21,7 +21,7 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(250);
 /// Looks for one walk over all workers: they report about once in a second.
 const LOOKS_PER_WALK: u32 = 4;
-/// After something went wrong.
+/// After something went wrong, and before data is offered again that nobody could take.
 const PAUSE: Duration = Duration::from_secs(1);
 /// So long the end of a drain is remembered if nobody asks.
 const MEMORY: Duration = Duration::from_secs(60);
@@ -169,7 +169,7 @@ impl Drain {
                 return Ok(());
             }
             self.publish(None);
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(if self.batch.is_waiting() { PAUSE } else { LOOK }).await;
         }
     }
 
@@ -201,9 +201,7 @@ impl Drain {
         if !asked.is_empty() {
             http.retire(&asked).await?;
             let known = workers().await?;
-            // Who has gone was retired; the rest is in the answer to the next question.
-            self.batch.on_workers(&known);
-            self.batch.on_retired(&[], &known);
+            self.batch.on_retired_at_once(&known);
         }
         Ok(())
     }
@@ -220,8 +218,9 @@ impl Drain {
     fn publish(&self, trouble: Option<&str>) {
         let mut table = lock(&self.table);
         for (worker, mut standing) in self.batch.standings() {
-            if let Standing::Draining { trouble: told } = &mut standing {
-                *told = trouble.map(str::to_owned);
+            if let (Standing::Draining { trouble: told }, Some(trouble)) = (&mut standing, trouble)
+            {
+                *told = Some(trouble.to_owned());
             }
             if let Some(entry) = table.get_mut(worker) {
                 entry.standing = standing;

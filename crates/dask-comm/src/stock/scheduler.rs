@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Limits,
-    rpc::{RpcClient, RpcError, SchedulerIdentity},
+    rpc::{RpcClient, RpcError, SchedulerIdentity, WorkerIdentity},
 };
 
 /// After its protocol gave no answer and HTTP did, a scheduler is asked only by HTTP so long.
@@ -190,14 +190,24 @@ impl StockScheduler {
     /// # Errors
     /// Dask's protocol gives no answer.
     pub async fn lost(&self, worker: &WorkerRef, planned: bool) -> Result<bool, StockError> {
+        Ok(self.lose(planned, |it, _| worker.is(it)).await? > 0)
+    }
+
+    /// The same for all that are meant among those known. A connection of its own: a look that
+    /// waits for a slow scheduler does not hold it up.
+    pub(super) async fn lose(
+        &self,
+        planned: bool,
+        is_meant: impl Fn(&WorkerIdentity, &[WorkerIdentity]) -> bool,
+    ) -> Result<usize, StockError> {
         let mut client = self.connect().await.map_err(|error| StockError::on_ways(error, None))?;
         // Another worker may have got the address of the dead one.
-        let known = client.identity(self.patience.answer).await?;
-        if !known.workers.iter().any(|it| worker.is(it)) {
-            return Ok(false);
+        let known = client.identity(self.patience.answer).await?.workers;
+        let dead: Vec<&WorkerIdentity> = known.iter().filter(|it| is_meant(it, &known)).collect();
+        for worker in &dead {
+            client.unregister(&worker.address, planned, self.patience.answer).await?;
         }
-        client.unregister(&worker.address, planned, self.patience.answer).await?;
-        Ok(true)
+        Ok(dead.len())
     }
 
     async fn connect(&self) -> Result<RpcClient, Option<RpcError>> {

@@ -31,7 +31,8 @@ impl From<&WorkerIdentity> for WorkerRef {
 pub enum Standing {
     /// Starts nothing more, finishes, gives its data away. Cannot be called back.
     Draining {
-        /// What went wrong last, if it is in the way; it is tried again.
+        /// What is in the way, if something is: the scheduler does not answer, or nobody can take
+        /// the data. It is tried again.
         trouble: Option<String>,
     },
     /// The scheduler has confirmed that nothing is left on it that anybody wants, and has
