@@ -111,7 +111,7 @@ fn malformed_json_is_named_by_file_and_line() {
     for (wrong, words) in [
         ("{\"id\": }", "unexpected '}'"),
         ("{\"id\": \"late\"}", "field 'id'"),
-        ("id: 7", "got 'i'"),
+        ("id: 7", "unexpected 'i'"),
     ] {
         // Near the beginning it is found while the types are read, later while the rows are.
         for (line, rows) in [(8, 50), (20_000, 30_000)] {
