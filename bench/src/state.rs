@@ -110,6 +110,7 @@ impl Bench {
             dependencies: Vec::new(),
             options: 0,
             array,
+            first_index: 0,
             outputs: 1,
             order,
             wanted: true,

@@ -12,7 +12,17 @@ use dasklet_scheduler::state::{
 fn task(array: Option<u32>, dependencies: Vec<Dependency>, wanted: bool) -> SubmittedTask {
     let body = Box::new([0u8; 16]);
     let key = Key::from("");
-    SubmittedTask { key, body, dependencies, options: 0, array, outputs: 1, order: 0, wanted }
+    SubmittedTask {
+        key,
+        body,
+        dependencies,
+        options: 0,
+        array,
+        first_index: 0,
+        outputs: 1,
+        order: 0,
+        wanted,
+    }
 }
 
 fn tree(leaves: u64) -> Vec<SubmittedTask> {

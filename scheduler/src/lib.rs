@@ -4,5 +4,6 @@
 //! every interleaving can be replayed in a test. `server` holds the shells around it: gRPC for
 //! clients and workers, HTTP for people, tools and the operator. Start with `state`.
 
+mod histogram;
 pub mod server;
 pub mod state;

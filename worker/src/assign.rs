@@ -42,7 +42,7 @@ pub(crate) fn obey(worker: &Arc<Worker>, generation: u64, command: v1::WorkerCom
     }
     take_runs(worker, generation, command.assign, command.assign_members);
     if !command.cancel.is_empty() {
-        cancel(worker, command.cancel.into_iter().collect());
+        cancel(worker, generation, &command.cancel.into_iter().collect());
     }
     if !command.give_back.is_empty() {
         worker.give_back(&command.give_back.into_iter().collect());
@@ -50,18 +50,23 @@ pub(crate) fn obey(worker: &Arc<Worker>, generation: u64, command: v1::WorkerCom
     for replicate in command.replicate {
         worker.fetcher.replicate(worker, generation, replicate);
     }
+    if !command.confirm.is_empty() {
+        let gone = |task: &u64| worker.store.outputs(TaskId::from_bits(*task)).is_none();
+        let gone: Vec<u64> = command.confirm.into_iter().filter(gone).collect();
+        worker.agenda.tell(|message| message.dropped.extend(gone));
+    }
     if let Some(drain) = command.drain {
         tracing::info!("draining, with {} ms for it", drain.deadline_millis);
         worker.drain(true);
     }
 }
 
-fn cancel(worker: &Worker, runs: HashSet<u64>) {
-    for run in worker.fetcher.give_back(Some(&runs)) {
+fn cancel(worker: &Worker, generation: u64, runs: &HashSet<u64>) {
+    for run in worker.fetcher.give_back(Some(runs)) {
         worker.agenda.ended(crate::news::cancelled(run));
     }
-    worker.commands.cancel(&runs);
-    worker.agenda.cancel(&runs);
+    worker.commands.cancel(generation, runs);
+    worker.agenda.cancel(runs);
 }
 
 /// Runs whose inputs are here go to the agenda at once, the others when they have come.
@@ -153,14 +158,15 @@ impl Intake<'_> {
             return Input::Value(value);
         }
         let task = TaskId::from_bits(one.task);
-        if self.is_here(task, &one.holders) {
-            return Input::Stored { task, output: one.output };
+        if let Some(here) = self.here(task, one.output, &one.holders, one.varying) {
+            return here;
         }
         wanted.push(Wanted {
             task,
             output: one.output,
             holders: one.holders.into_iter().collect(),
             nbytes: one.nbytes,
+            keep: !one.varying,
             position,
             member: None,
         });
@@ -177,14 +183,15 @@ impl Intake<'_> {
                 }
                 let task = TaskId::new(SpecId(many.spec), member as u32);
                 let holders = many.holder.get(member).copied();
-                if self.is_here(task, holders.as_slice()) {
-                    return Input::Stored { task, output: many.output };
+                if let Some(here) = self.here(task, many.output, holders.as_slice(), many.varying) {
+                    return here;
                 }
                 wanted.push(Wanted {
                     task,
                     output: many.output,
                     holders: holders.into_iter().collect(),
                     nbytes: many.nbytes.get(member).copied().unwrap_or(0),
+                    keep: !many.varying,
                     position,
                     member: Some(member as u32),
                 });
@@ -194,10 +201,19 @@ impl Intake<'_> {
         Input::Many(inputs)
     }
 
-    /// If the scheduler says that it is here and it is not, the start of the run finds that out
-    /// and reports it as lost.
-    fn is_here(&self, task: TaskId, holders: &[u32]) -> bool {
+    /// The input, if this worker has it. If only the scheduler says so, the start of the run
+    /// finds that out and reports it as lost.
+    fn here(&self, task: TaskId, output: u32, holders: &[u32], varying: bool) -> Option<Input> {
         let me = self.worker.id.load(Ordering::Relaxed);
-        (holders.contains(&me) && holders.len() == 1) || self.worker.store.outputs(task).is_some()
+        if varying && !holders.contains(&me) {
+            return None;
+        }
+        if holders != [me] {
+            if let Some(value) = self.worker.store.cached(task, output) {
+                return Some(Input::Value(value));
+            }
+            self.worker.store.outputs(task)?;
+        }
+        Some(Input::Stored { task, output })
     }
 }

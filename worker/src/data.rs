@@ -23,7 +23,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, transport::server::TcpIncoming};
 
 use crate::{
-    store::{Found, Origin, SpillFile},
+    news::report_copy,
+    store::{Found, SpillFile},
     worker::Worker,
 };
 
@@ -94,6 +95,12 @@ impl WorkerData for Service {
         let first = chunks.message().await?.ok_or_else(|| {
             Status::invalid_argument("a put value needs at least one message, that names its task")
         })?;
+        let generation = self.worker.agenda.generation();
+        if self.worker.welcomed.load(Ordering::Acquire) != generation {
+            return Err(Status::failed_precondition(
+                "this worker has no connection with its scheduler at the moment: ask again for a place",
+            ));
+        }
         let epoch = self.worker.epoch.load(Ordering::Relaxed);
         if first.epoch != epoch {
             return Err(Status::failed_precondition(format!(
@@ -125,30 +132,33 @@ impl WorkerData for Service {
                 first.total
             )));
         }
-        let nbytes = self.keep(first.task, first.key, value.freeze()).await?;
+        let nbytes = self.keep(generation, first.task, value.freeze()).await?;
         Ok(Response::new(v1::PutReply { nbytes }))
     }
 }
 
 impl Service {
-    async fn keep(&self, task: u64, key: Bytes, value: Bytes) -> Result<u64, Status> {
+    /// Stores what was begun in session `generation`. In a later one the task's id may mean
+    /// another task.
+    async fn keep(&self, generation: u64, task: u64, value: Bytes) -> Result<u64, Status> {
         let nbytes = value.len() as u64;
         let worker = self.worker.clone();
+        let task = TaskId::from_bits(task);
         let stored = tokio::task::spawn_blocking(move || {
-            let generation = worker.agenda.generation();
-            let task = TaskId::from_bits(task);
-            worker.store.put(generation, task, &key, smallvec![value], Origin::Own)
+            worker.store.put(generation, task, smallvec![value])
         });
-        stored
+        let stored = stored
             .await
             .map_err(|error| Status::internal(error.to_string()))?
             .map_err(|error| Status::resource_exhausted(error.message))?;
-        self.worker.agenda.tell(|message| {
-            let copies = message.copies.get_or_insert_default();
-            copies.task.push(task);
-            copies.nbytes.push(nbytes);
-        });
-        Ok(nbytes)
+        let told = stored
+            && self.worker.agenda.tell_in(generation, |message| report_copy(message, task, nbytes));
+        if told {
+            return Ok(nbytes);
+        }
+        Err(Status::failed_precondition(
+            "this worker lost its scheduler while the value was written: ask again for a place",
+        ))
     }
 }
 

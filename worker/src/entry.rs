@@ -80,10 +80,7 @@ pub fn serve(options: Options, registry: Registry) -> Result<(), WorkerError> {
         let orphaned = async {
             if exit_with_parent { parent_gone().await } else { std::future::pending().await }
         };
-        tokio::select! {
-            result = worker::run(options, registry, shutdown) => result,
-            () = orphaned => Ok(()),
-        }
+        worker::run_unless(options, registry, shutdown, orphaned).await
     });
     runtime.shutdown_background();
     result

@@ -13,11 +13,10 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::{
     msgpack,
-    news::{Ended, Ending, Failed, micros},
+    news::{Ended, Ending, Failed, Lost, micros},
     registry::{Returned, SlotFlags, TaskContext},
     spec::{Arg, Body, Input, Run},
     stage::StageContext,
-    store::Origin,
     worker::Worker,
 };
 
@@ -70,7 +69,7 @@ impl Executor {
 
     fn run(&mut self, worker: &Worker, run: &Run, generation: u64) -> Ending {
         let context = TaskContext {
-            task: run.task(),
+            index: run.shown_index(),
             attempt: run.attempt,
             outputs: run.spec.outputs,
             flags: self.flags.clone(),
@@ -111,7 +110,7 @@ impl Executor {
         for arg in args {
             let value = match arg {
                 Arg::Literal(value) => value.clone(),
-                Arg::Index => msgpack::unsigned(run.index),
+                Arg::Index => msgpack::unsigned(run.shown_index()),
                 Arg::Input(position) => match run.inputs.get(*position as usize) {
                     Some(Input::Many(many)) => msgpack::list(&load_all(worker, many)?),
                     Some(input) => load(worker, input)?,
@@ -143,8 +142,9 @@ pub(crate) fn keep(
         }
         many => Ending::Many(many.iter().map(|value| value.len() as u64).collect()),
     };
-    match worker.store.put(generation, run.task(), &run.spec.key, outputs, Origin::Own) {
-        Ok(()) => ending,
+    match worker.store.put(generation, run.task(), outputs) {
+        // Of an earlier session: nobody hears of it.
+        Ok(_) => ending,
         Err(error) => error.into(),
     }
 }
@@ -192,7 +192,10 @@ fn lost_here(worker: &Worker, tasks: &[TaskId]) -> Box<Failed> {
                 tasks.len()
             ),
         ),
-        lost: tasks.iter().map(|task| (task.to_bits(), me)).collect(),
+        lost: tasks
+            .iter()
+            .map(|task| Lost { task: task.to_bits(), holder: me, missing: true })
+            .collect(),
         exit_code: 0,
         signal: 0,
     })

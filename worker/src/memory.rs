@@ -7,8 +7,10 @@ use std::{
 };
 
 use nix::sys::resource::{UsageWho, getrusage};
+use tokio::task::JoinHandle;
 
 use crate::{
+    command::RunKey,
     ladder::{Disk, DiskNews, Measured, Pause, climb},
     worker::Worker,
 };
@@ -22,6 +24,7 @@ pub(crate) async fn watch(worker: Arc<Worker>) {
     let mut paused = false;
     let mut disk = Disk::default();
     let mut patience = Pause::default();
+    let mut shrinking: Option<JoinHandle<Result<(), String>>> = None;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -31,7 +34,7 @@ pub(crate) async fn watch(worker: Arc<Worker>) {
         if !dropped.is_empty() {
             worker.agenda.tell(|message| message.dropped.extend(dropped));
         }
-        let children: Vec<(u64, u64)> =
+        let children: Vec<(RunKey, u64)> =
             worker.commands.pids().into_iter().map(|(run, pid)| (run, family(pid))).collect();
         let resident = resident() + children.iter().map(|(_, bytes)| bytes).sum::<u64>();
         worker.counters.resident.store(resident, Ordering::Relaxed);
@@ -50,16 +53,18 @@ pub(crate) async fn watch(worker: Arc<Worker>) {
         {
             worker.commands.kill_for_memory(*run, *bytes, resident, limit);
         }
-        if let Some(bytes) = steps.spill_to {
-            let store = worker.clone();
-            let shrunk = tokio::task::spawn_blocking(move || store.store.shrink_to(bytes)).await;
+        if let Some(done) = shrinking.take_if(|shrinking| shrinking.is_finished()) {
             // A pause cannot help where nothing can be spilled: the next task that needs room has to
             // fail with this sentence, or all would wait for ever.
-            match disk.tried(shrunk.unwrap_or_else(|error| Err(error.to_string()))) {
+            match disk.tried(done.await.unwrap_or_else(|error| Err(error.to_string()))) {
                 Some(DiskNews::Full(sentence)) => tracing::warn!("{sentence}"),
                 Some(DiskNews::Free) => tracing::warn!("the disk takes outputs again"),
                 None => {}
             }
+        }
+        if let (Some(bytes), None) = (steps.spill_to, &shrinking) {
+            let store = worker.clone();
+            shrinking = Some(tokio::task::spawn_blocking(move || store.store.shrink_to(bytes)));
         }
     }
 }

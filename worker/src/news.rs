@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use dasklet_core::{ErrorClass, TaskError};
+use dasklet_core::{ErrorClass, TaskError, TaskId};
 use dasklet_protocol::{TARGET_MESSAGE_BYTES, v1};
 
 /// Runs in one column; more begin the next message.
@@ -30,12 +30,21 @@ pub(crate) enum Ending {
     Failed(Box<Failed>),
 }
 
+/// An output that could not be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lost {
+    pub task: u64,
+    /// Who was tried.
+    pub holder: u32,
+    /// It answered that it has not got it.
+    pub missing: bool,
+}
+
 /// Why it failed.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub error: TaskError,
-    /// Tasks whose outputs could not be read, each with a worker that was tried.
-    pub lost: Vec<(u64, u32)>,
+    pub lost: Vec<Lost>,
     pub exit_code: i32,
     pub signal: u32,
 }
@@ -177,19 +186,28 @@ impl News {
     }
 }
 
+/// Tells that the outputs of a task are here now, whatever was to be told of them before.
+pub(crate) fn report_copy(message: &mut v1::WorkerMessage, task: TaskId, nbytes: u64) {
+    message.dropped.retain(|dropped| *dropped != task.to_bits());
+    let copies = message.copies.get_or_insert_default();
+    copies.task.push(task.to_bits());
+    copies.nbytes.push(nbytes);
+}
+
 fn run_failed(run: u64, micros: u32, failed: Failed) -> v1::RunFailed {
     let mut message = failed.error.message;
     if message.len() > LONGEST_SENTENCE {
         message.truncate(message.floor_char_boundary(LONGEST_SENTENCE));
         message.push('…');
     }
-    let (lost_inputs, lost_holders) = failed.lost.into_iter().unzip();
+    let lost = failed.lost;
     v1::RunFailed {
         run,
         class: wire_class(failed.error.class).into(),
         message,
-        lost_inputs,
-        lost_holders,
+        lost_inputs: lost.iter().map(|lost| lost.task).collect(),
+        lost_holders: lost.iter().map(|lost| lost.holder).collect(),
+        lost_missing: lost.iter().map(|lost| lost.missing).collect(),
         exit_code: failed.exit_code,
         signal: failed.signal,
         micros,

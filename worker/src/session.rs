@@ -227,7 +227,7 @@ async fn one_session(
         Err(_) => return End::Lost("it does not answer".to_owned()),
     };
     let mut heartbeats: Option<tokio::time::Interval> = None;
-    loop {
+    let reason = loop {
         let beat = async {
             match &mut heartbeats {
                 Some(heartbeats) => heartbeats.tick().await,
@@ -244,8 +244,8 @@ async fn one_session(
         };
         let mut command = match command {
             Ok(Some(command)) => command,
-            Ok(None) => return End::Lost("it closed the connection".to_owned()),
-            Err(status) => return End::Lost(status.message().to_owned()),
+            Ok(None) => break "it closed the connection".to_owned(),
+            Err(status) => break status.message().to_owned(),
         };
         if let Some(rejected) = command.rejected.take() {
             return End::Rejected(rejected.reason);
@@ -253,26 +253,27 @@ async fn one_session(
         if let Some(welcome) = command.welcome.take() {
             let every = Duration::from_millis(u64::from(welcome.heartbeat_millis.max(50)));
             heartbeats = Some(tokio::time::interval(every));
-            *silent_since = Instant::now();
             *failures = 0;
-            worker.welcome(welcome);
+            worker.welcome(generation, welcome);
         }
         if command.shutdown {
             return End::Shutdown;
         }
         assign::obey(worker, generation, command);
+    };
+    if heartbeats.is_some() {
+        // Until now there was a connection, however little was said.
         *silent_since = Instant::now();
     }
+    End::Lost(reason)
 }
 
 fn hello(worker: &Worker) -> v1::WorkerMessage {
-    let (held, held_keys) = worker.store.held();
     let epoch = worker.epoch.load(Ordering::Relaxed);
     v1::WorkerMessage {
         hello: Some(v1::WorkerHello {
             epoch,
-            held: (epoch != 0).then_some(held),
-            held_keys,
+            held: (epoch != 0).then(|| worker.store.held()),
             leaving: worker.leaving.load(Ordering::Relaxed),
             ..worker.identity.hello(&worker.settings)
         }),
@@ -299,13 +300,17 @@ fn heartbeat(worker: &Worker) -> v1::Heartbeat {
 }
 
 impl Worker {
-    fn welcome(&self, welcome: v1::WorkerWelcome) {
+    fn welcome(&self, generation: u64, welcome: v1::WorkerWelcome) {
         let before = self.epoch.swap(welcome.epoch, Ordering::Relaxed);
         self.id.store(welcome.worker, Ordering::Relaxed);
+        self.fetcher.begin_session(welcome.worker);
         self.agenda.set_inline_limit(welcome.inline_limit);
         lock(&self.arrays).clear();
         let keep: &[u64] = if before == welcome.epoch { &welcome.keep } else { &[] };
         self.store.keep_only(keep);
+        // What the scheduler of before wanted is forgotten; whoever is to drain is told again.
+        self.agenda.set_draining(self.leaving.load(Ordering::Relaxed));
+        self.welcomed.store(generation, Ordering::Release);
         tracing::info!("connected with the scheduler as worker {}", welcome.worker);
     }
 

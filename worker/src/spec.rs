@@ -25,6 +25,8 @@ pub(crate) struct Spec {
     pub priority: i32,
     pub timeout: Option<Duration>,
     pub is_array: bool,
+    /// The index of the first member as people count.
+    pub first_index: u32,
     /// `None` where this worker can never run it; the body then says why.
     pub class: Option<Arc<Class>>,
     pub body: Body,
@@ -56,7 +58,9 @@ impl Spec {
     pub fn name(&self, index: u32) -> String {
         match (self.key.is_empty(), self.is_array) {
             (true, _) => TaskId::new(self.id, index).to_string(),
-            (false, true) => format!("{}[{index}]", self.key.escape_ascii()),
+            (false, true) => {
+                format!("{}[{}]", self.key.escape_ascii(), self.first_index.saturating_add(index))
+            }
             (false, false) => String::from_utf8_lossy(&self.key).into_owned(),
         }
     }
@@ -89,6 +93,11 @@ pub(crate) struct Run {
 impl Run {
     pub fn task(&self) -> TaskId {
         TaskId::new(self.spec.id, self.index)
+    }
+
+    /// The member's index as people count.
+    pub fn shown_index(&self) -> u32 {
+        self.spec.first_index.saturating_add(self.index)
     }
 
     /// True where it is known to end at once, and may share a trip to the agenda.
@@ -134,6 +143,7 @@ impl Parser {
             timeout: (define.timeout_millis > 0)
                 .then(|| Duration::from_millis(define.timeout_millis)),
             is_array,
+            first_index: define.first_index,
             class,
             body,
         })

@@ -30,6 +30,11 @@ use crate::{
 };
 pub use crate::{entry::serve as main, options::Options, zero::zero_worker};
 
+/// At the end of a worker, its commands are waited for so long; their guards need less.
+const LONGEST_STOP: Duration = Duration::from_secs(5);
+/// The same where whoever started the worker waits for it: a little more than guards need.
+const LONGEST_STOP_ABANDONED: Duration = Duration::from_millis(2500);
+
 /// Why a worker ended, when nobody told it to.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -99,6 +104,8 @@ pub(crate) struct Worker {
     pub epoch: AtomicU64,
     /// This worker's id in it.
     pub id: AtomicU32,
+    /// The session in which the scheduler has last said welcome.
+    pub welcomed: AtomicU64,
     /// Told to go: takes nothing new.
     pub leaving: AtomicBool,
 }
@@ -119,12 +126,25 @@ pub async fn run(
     registry: Registry,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), WorkerError> {
+    run_unless(options, registry, shutdown, std::future::pending()).await
+}
+
+/// As [`run`], but when `abandoned` is ready, it stops at once, and its commands with it.
+pub(crate) async fn run_unless(
+    options: Options,
+    registry: Registry,
+    shutdown: impl Future<Output = ()>,
+    abandoned: impl Future<Output = ()>,
+) -> Result<(), WorkerError> {
     if let Some(problem) = registry.problems().first() {
         return Err(WorkerError::Registry(problem.clone()));
     }
     let settings = Settings::resolve(&options).map_err(WorkerError::Option)?;
     if options.zero {
-        return zero::run(settings, shutdown).await;
+        return tokio::select! {
+            result = zero::run(settings, shutdown) => result,
+            () = abandoned => Ok(()),
+        };
     }
     let listener = TcpListener::bind(("0.0.0.0", settings.data_port)).await.map_err(|error| {
         WorkerError::Machine {
@@ -150,8 +170,14 @@ pub async fn run(
     parts.spawn(memory::watch(worker.clone()));
     parts.spawn(command::start_all(worker.clone()));
     parts.spawn(session::watch_timeouts(worker.clone()));
-    let result = session::keep_up(&worker, shutdown).await;
-    worker.commands.stop().await;
+    let (result, longest) = tokio::select! {
+        result = session::keep_up(&worker, shutdown) => (result, LONGEST_STOP),
+        () = abandoned => {
+            worker.agenda.end_session();
+            (Ok(()), LONGEST_STOP_ABANDONED)
+        }
+    };
+    worker.commands.stop(longest).await;
     parts.shutdown().await;
     drop(ending);
     result
@@ -200,6 +226,7 @@ fn assemble(
         arrays: Mutex::default(),
         epoch: AtomicU64::new(0),
         id: AtomicU32::new(u32::MAX),
+        welcomed: AtomicU64::new(u64::MAX),
         leaving: AtomicBool::new(false),
         settings,
     })

@@ -45,14 +45,15 @@ pub(crate) async fn run(
     let mut shutdown = std::pin::pin!(shutdown);
     // Nothing listens there: all its outputs are empty and travel inside the news.
     let identity = Identity::new(&settings, "127.0.0.1:1".to_owned());
-    let begun = Instant::now();
+    let mut silent_since = Instant::now();
     let mut failures = 0;
     loop {
         let answers = Arc::new(Mutex::new(Answers::default()));
         lock(&answers).rest.hello = Some(identity.hello(&settings));
+        let mut welcomed = false;
         let reason = tokio::select! {
             () = &mut shutdown => return Ok(()),
-            end = session(&settings, &answers) => match end {
+            end = session(&settings, &answers, &mut welcomed) => match end {
                 Ok(()) => return Ok(()),
                 Err(Lost::Rejected(reason)) => {
                     let (scheduler, name) = (settings.scheduler, settings.name);
@@ -61,7 +62,11 @@ pub(crate) async fn run(
                 Err(Lost::Connection(reason)) => reason,
             },
         };
-        if begun.elapsed() > settings.death_timeout {
+        if welcomed {
+            silent_since = Instant::now();
+            failures = 0;
+        }
+        if silent_since.elapsed() > settings.death_timeout {
             let (scheduler, waited) = (settings.scheduler, settings.death_timeout);
             return Err(WorkerError::Unreachable { scheduler, waited, reason });
         }
@@ -104,7 +109,11 @@ impl Stream for Outbox {
     }
 }
 
-async fn session(settings: &Settings, answers: &Arc<Mutex<Answers>>) -> Result<(), Lost> {
+async fn session(
+    settings: &Settings,
+    answers: &Arc<Mutex<Answers>>,
+    welcomed: &mut bool,
+) -> Result<(), Lost> {
     let mut commands =
         connect(&settings.scheduler, Outbox(answers.clone())).await.map_err(Lost::Connection)?;
     let mut outputs: HashMap<u32, u32> = HashMap::default();
@@ -132,6 +141,7 @@ async fn session(settings: &Settings, answers: &Arc<Mutex<Answers>>) -> Result<(
             return Err(Lost::Rejected(rejected.reason));
         }
         if let Some(welcome) = &command.welcome {
+            *welcomed = true;
             heartbeats = tokio::time::interval(Duration::from_millis(u64::from(
                 welcome.heartbeat_millis.max(50),
             )));

@@ -5,7 +5,7 @@ use std::{ffi::OsString, sync::Arc, time::Duration};
 use dasklet_api::LocalWorker;
 use dasklet_core::{
     DeathCause,
-    demand::{DrainRequest, LostRequest, MemberRef, MembersAnswer},
+    demand::{DrainRequest, LostRequest, Member, MemberRef, MembersAnswer},
 };
 use dasklet_elastic::{GroupPlan, plan::RemovalCause};
 use tokio::sync::mpsc;
@@ -37,8 +37,8 @@ pub struct Hands {
 }
 
 impl Hands {
-    /// Carries out a plan.
-    pub fn apply(&self, group: &mut Group, plan: &GroupPlan, now: u64) {
+    /// Carries out a plan. The scheduler last told of the members as `seen`.
+    pub fn apply(&self, group: &mut Group, plan: &GroupPlan, seen: &[Member], now: u64) {
         if plan.is_resize() && (plan.previous.is_some() || plan.desired > 0) {
             self.journal.record(Event::Decision {
                 cluster: self.cluster.clone(),
@@ -53,6 +53,7 @@ impl Hands {
         }
         self.call_back(group, &plan.undrain, now);
         self.drain(group, &plan.drain, plan.drain_deadline_seconds, now);
+        self.drain_again(group, plan.drain_deadline_seconds, seen, now);
         for _ in 0..plan.create {
             self.create(group, now);
         }
@@ -118,6 +119,7 @@ impl Hands {
         for (member, reference) in present(group, members) {
             if member.draining_since.is_none() {
                 member.draining_since = Some(now);
+                member.drain_asked = Some(now);
                 self.journal.record(Event::WorkerDraining {
                     cluster: self.cluster.clone(),
                     group: name.clone(),
@@ -126,6 +128,19 @@ impl Hands {
                 let request = DrainRequest { members: vec![reference], deadline_seconds: limit };
                 send_by_itself(self.http.clone(), "/api/v1/drain", request);
             }
+        }
+    }
+
+    /// Asks again for drains that the scheduler has forgotten, with what is left of their time.
+    fn drain_again(&self, group: &mut Group, limit: Option<f64>, seen: &[Member], now: u64) {
+        for member in group.members_mut().filter(|member| member.has_forgotten_drain(seen, now)) {
+            member.drain_asked = Some(now);
+            let gone = now.saturating_sub(member.draining_since.unwrap_or(now)) as f64 / 1e6;
+            let request = DrainRequest {
+                members: vec![member.reference()],
+                deadline_seconds: limit.map(|limit| (limit - gone).max(0.0)),
+            };
+            send_by_itself(self.http.clone(), "/api/v1/drain", request);
         }
     }
 

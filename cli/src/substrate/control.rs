@@ -168,7 +168,7 @@ impl Control {
         let mut again = Duration::from_secs(1);
         for plan in plans {
             if let Some(group) = self.groups.iter_mut().find(|group| group.name() == plan.group) {
-                self.hands.apply(group, &plan, now);
+                self.hands.apply(group, &plan, &sight.members, now);
             }
             if let Some(micros) = plan.requeue_after_micros {
                 again = again.min(Duration::from_micros(micros));

@@ -14,6 +14,10 @@ use super::process::Process;
 /// For so long after an undrain an older answer of the scheduler may still say "draining".
 const UNDRAIN_SETTLES_MICROS: u64 = 2_000_000;
 
+/// For so long after it was asked to drain a member an older answer of the scheduler may still say
+/// "serving".
+const DRAIN_SETTLES_MICROS: u64 = 2_000_000;
+
 /// A worker group.
 pub struct Group {
     /// What is wanted of it.
@@ -37,6 +41,8 @@ pub struct LocalMember {
     pub serving_since: Option<u64>,
     /// Since when it is to drain, as we asked.
     pub draining_since: Option<u64>,
+    /// When the scheduler was last asked to drain it.
+    pub drain_asked: Option<u64>,
     /// When it was last asked to stay after all.
     pub kept_at: Option<u64>,
     /// When it was told to end.
@@ -58,6 +64,7 @@ impl LocalMember {
             created_micros: now_micros,
             serving_since: None,
             draining_since: None,
+            drain_asked: None,
             kept_at: None,
             told_to_end: None,
             planned: None,
@@ -71,6 +78,15 @@ impl LocalMember {
 
     fn is(&self, member: &Member) -> bool {
         self.name == member.name && self.instance == member.instance
+    }
+
+    /// It was asked to drain, but the scheduler takes it for one that serves: a connection that
+    /// broke has made it forget.
+    pub fn has_forgotten_drain(&self, seen: &[Member], now: u64) -> bool {
+        self.told_to_end.is_none()
+            && self.draining_since.is_some()
+            && self.drain_asked.is_none_or(|at| now >= at + DRAIN_SETTLES_MICROS)
+            && seen.iter().any(|other| self.is(other) && other.state == MemberState::Serving)
     }
 
     fn phase(&self, seen: Option<&Member>, deadline_micros: Option<u64>, now: u64) -> Phase {
@@ -260,6 +276,22 @@ mod tests {
             assert_eq!(phase(&group, &seen("7", state), 5 * SECOND), serving);
         }
         assert_eq!(phase(&group, &seen("7", MemberState::Drained), 9 * SECOND), Phase::Drained);
+    }
+
+    #[test]
+    fn a_drain_that_the_scheduler_has_forgotten_is_asked_for_again() {
+        let mut group = group();
+        let serving = seen("7", MemberState::Serving);
+        let member = group.find("g-worker-0", "7").unwrap();
+        assert!(!member.has_forgotten_drain(&serving, 5 * SECOND));
+        member.draining_since = Some(5 * SECOND);
+        member.drain_asked = Some(5 * SECOND);
+        assert!(!member.has_forgotten_drain(&serving, 6 * SECOND), "an answer of before");
+        assert!(member.has_forgotten_drain(&serving, 7 * SECOND));
+        assert!(!member.has_forgotten_drain(&seen("7", MemberState::Draining), 7 * SECOND));
+        assert!(!member.has_forgotten_drain(&[], 7 * SECOND));
+        member.told_to_end = Some(8 * SECOND);
+        assert!(!member.has_forgotten_drain(&serving, 9 * SECOND));
     }
 
     #[test]

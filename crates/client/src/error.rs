@@ -83,6 +83,19 @@ pub enum ClientError {
         /// What the decoder said.
         reason: String,
     },
+    /// A task has fewer outputs than the one that was to be read.
+    #[error(
+        "task {task} has no output {output}: it has {outputs}, counted from 0; read one of these, \
+         or submit it with more outputs"
+    )]
+    NoSuchOutput {
+        /// Its number in this session.
+        task: String,
+        /// How many it has.
+        outputs: u32,
+        /// Which was asked for.
+        output: u32,
+    },
     /// A value could not be stored on any worker.
     #[error("could not store a put value of {nbytes} bytes: {reason}")]
     Put {

@@ -14,10 +14,13 @@ use dasklet_protocol::{
     v1::{self, scheduler_client::SchedulerClient, worker_data_client::WorkerDataClient},
 };
 use foldhash::fast::RandomState;
-use tonic::{Code, Status, Streaming, transport::Channel};
+use futures::{Stream, StreamExt};
+use tonic::{Code, Status, transport::Channel};
 
 use crate::{client::DirectToWorkers, session::connection};
 
+/// Who sends nothing for so long is taken for broken.
+const SILENCE: Duration = Duration::from_secs(30);
 /// Outputs asked for in one request.
 pub(crate) const OUTPUTS_PER_REQUEST: usize = 8192;
 
@@ -104,32 +107,38 @@ impl Holders {
         holder.client.clone().map(Way::Direct)
     }
 
-    /// Remembers that a worker cannot be reached; true if there is another way to try.
+    /// Remembers that a worker cannot be reached; true if there is another way to try. Others may
+    /// find the same at the same time, and all take that way.
     pub(crate) fn unreachable(&self, worker: u32) -> bool {
         let mut known = self.known();
         let Some(holder) = known.workers.get_mut(&worker) else { return false };
         holder.client = None;
-        let first = !std::mem::replace(&mut holder.unreachable, true);
-        first && self.direct == DirectToWorkers::Auto
+        holder.unreachable = true;
+        self.direct == DirectToWorkers::Auto
     }
 
-    /// Reads outputs of one worker: `None` for each that could not be read there.
+    /// Reads outputs of one worker.
     pub(crate) async fn fetch(
         &self,
         worker: u32,
         epoch: u64,
         outputs: &[v1::OutputId],
-    ) -> Vec<Option<Bytes>> {
-        let mut assembly = Assembly::new(outputs.len());
+    ) -> Vec<Fetched> {
+        let mut assembly = Assembly::new(outputs);
         while let Some(way) = self.way(worker) {
             let request = v1::FetchRequest { epoch, outputs: outputs.to_vec(), holder: worker };
             let direct = matches!(way, Way::Direct(_));
-            let answer = match way {
-                Way::Direct(mut client) => client.fetch(request).await,
-                Way::Through(mut client) => client.fetch(request).await,
+            let answer = async {
+                match way {
+                    Way::Direct(mut client) => client.fetch(request).await,
+                    Way::Through(mut client) => client.fetch(request).await,
+                }
             };
+            let answer = tokio::time::timeout(SILENCE, answer)
+                .await
+                .unwrap_or_else(|_| Err(Status::deadline_exceeded("it does not answer")));
             match answer {
-                Ok(stream) => assembly.read(stream.into_inner()).await,
+                Ok(stream) => assembly.read(stream.into_inner(), SILENCE).await,
                 Err(status) if direct && is_unreachable(&status) && self.unreachable(worker) => {
                     continue;
                 }
@@ -146,45 +155,72 @@ pub(crate) fn is_unreachable(status: &Status) -> bool {
     status.code() == Code::Unavailable
 }
 
+/// What came of one output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fetched {
+    /// Its bytes.
+    Here(Bytes),
+    /// The worker does not have it.
+    Missing,
+    /// The worker has the task's outputs, of which there are fewer.
+    NoSuch {
+        /// How many the task has.
+        outputs: u32,
+    },
+    /// The worker did not answer, or not to the end.
+    Unread,
+}
+
 /// Puts the pieces of outputs together.
-struct Assembly {
-    outputs: Vec<Option<Bytes>>,
+struct Assembly<'a> {
+    wanted: &'a [v1::OutputId],
+    outputs: Vec<Fetched>,
     /// The output that came in part so far.
     partial: Option<(usize, BytesMut)>,
 }
 
-impl Assembly {
-    fn new(count: usize) -> Self {
-        Self { outputs: vec![None; count], partial: None }
+impl<'a> Assembly<'a> {
+    fn new(wanted: &'a [v1::OutputId]) -> Self {
+        Self { wanted, outputs: vec![Fetched::Unread; wanted.len()], partial: None }
     }
 
-    async fn read(&mut self, mut stream: Streaming<v1::Chunk>) {
+    /// Reads to the end, unless nothing comes for as long as `silence`.
+    async fn read(
+        &mut self,
+        mut chunks: impl Stream<Item = Result<v1::Chunk, Status>> + Unpin,
+        silence: Duration,
+    ) {
         loop {
-            match stream.message().await {
-                Ok(Some(chunk)) => chunk.pieces.into_iter().for_each(|piece| self.add(piece)),
+            match tokio::time::timeout(silence, chunks.next()).await {
+                Ok(Some(Ok(chunk))) => chunk.pieces.into_iter().for_each(|piece| self.add(piece)),
                 Ok(None) => return,
-                Err(status) => {
+                Ok(Some(Err(status))) => {
                     return tracing::debug!(%status, "reading outputs broke off");
                 }
+                Err(_) => return tracing::debug!("the worker fell silent"),
             }
         }
     }
 
     fn add(&mut self, piece: v1::Piece) {
         let position = piece.position as usize;
-        if piece.missing || position >= self.outputs.len() {
+        let Some(output) = self.outputs.get_mut(position) else { return };
+        if piece.missing {
+            let exists = piece.outputs == 0 || self.wanted[position].output < piece.outputs;
+            *output =
+                if exists { Fetched::Missing } else { Fetched::NoSuch { outputs: piece.outputs } };
             return;
         }
         match self.partial.take() {
             Some((of, mut data)) if of == position => {
                 data.extend_from_slice(&piece.data);
                 if piece.last {
-                    self.outputs[position] = Some(data.freeze());
+                    *output = Fetched::Here(data.freeze());
                 } else {
                     self.partial = Some((of, data));
                 }
             }
-            _ if piece.last => self.outputs[position] = Some(piece.data),
+            _ if piece.last => *output = Fetched::Here(piece.data),
             _ => {
                 let total = usize::try_from(piece.total).unwrap_or(0);
                 // The length is the peer's word: room is made for it only up to a bound.
@@ -195,13 +231,15 @@ impl Assembly {
         }
     }
 
-    fn finish(self) -> Vec<Option<Bytes>> {
+    fn finish(self) -> Vec<Fetched> {
         self.outputs
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::stream;
+
     use super::*;
 
     #[test]
@@ -212,9 +250,10 @@ mod tests {
             last,
             missing,
             total: 6,
-            outputs: 0,
+            outputs: 2,
         };
-        let mut assembly = Assembly::new(5);
+        let wanted = [0, 0, 1, 0, 0, 2].map(|output| v1::OutputId { task: 1, output });
+        let mut assembly = Assembly::new(&wanted);
         for piece in [
             piece(0, b"abc", false, false),
             piece(0, b"def", true, false),
@@ -222,15 +261,33 @@ mod tests {
             piece(2, b"", true, true),
             piece(3, b"", true, false),
             piece(4, b"par", false, false),
+            piece(5, b"", true, true),
             piece(99, b"x", true, false),
         ] {
             assembly.add(piece);
         }
-        let text: Vec<_> =
-            assembly.finish().into_iter().map(|output| output.map(|o| o.to_vec())).collect();
+        let here = |data: &'static [u8]| Fetched::Here(Bytes::from_static(data));
         assert_eq!(
-            text,
-            [Some(b"abcdef".to_vec()), Some(b"x".to_vec()), None, Some(Vec::new()), None]
+            assembly.finish(),
+            [
+                here(b"abcdef"),
+                here(b"x"),
+                Fetched::Missing,
+                here(b""),
+                Fetched::Unread,
+                Fetched::NoSuch { outputs: 2 }
+            ]
         );
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_falls_silent_is_given_up() {
+        let wanted = [v1::OutputId::default(); 2];
+        let mut assembly = Assembly::new(&wanted);
+        let piece = v1::Piece { last: true, ..v1::Piece::default() };
+        let chunk = v1::Chunk { pieces: vec![piece] };
+        let chunks = stream::iter([Ok(chunk)]).chain(stream::pending());
+        assembly.read(chunks, Duration::from_millis(20)).await;
+        assert_eq!(assembly.finish(), [Fetched::Here(Bytes::new()), Fetched::Unread]);
     }
 }

@@ -245,6 +245,9 @@ pub(crate) fn submit(
     // Nothing is submitted if one of them is wrong.
     let mut dependencies = order.iter().flat_map(|index| &graph.tasks[*index].0.dependencies);
     dependencies.try_for_each(|dependency| dependency.check(core))?;
+    for (spec, _) in order.iter().map(|index| &graph.tasks[*index]) {
+        submission::check_size(&spec.key, spec.estimated_bytes())?;
+    }
     let _submitting = core.submitting();
     let first = core.shared.change(|session| {
         submission::open_job(session, job)?;

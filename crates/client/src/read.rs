@@ -5,6 +5,7 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     error::ClientError,
-    fetch::OUTPUTS_PER_REQUEST,
+    fetch::{Fetched, OUTPUTS_PER_REQUEST},
     handle::Segment,
     session::{
         Session, Shared,
@@ -25,6 +26,9 @@ use crate::{
     },
 };
 
+/// Waits between rounds in which something could not be read.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Outputs that are resolved together; bounds how long the lock is kept.
 const BLOCK: usize = 4096;
 
@@ -97,7 +101,8 @@ impl Wait {
         if let Some(end) = &session.end {
             return Poll::Ready(Err(end.clone()));
         }
-        if self.stop_at_failure {
+        // The end of the last one is told by itself.
+        if self.stop_at_failure && self.cursor + 1 < targets.len() {
             let count = session.table.failure_count();
             if std::mem::replace(&mut self.failures_seen, count) != count {
                 let mut rest = (self.cursor..targets.len()).map(|position| targets.at(position).0);
@@ -127,6 +132,10 @@ fn gone(session: &Session, (local, index): Member) -> ClientError {
     })
 }
 
+fn no_such_output((local, index): Member, outputs: u32, output: u32) -> ClientError {
+    ClientError::NoSuchOutput { task: format!("{local}.{index}"), outputs, output }
+}
+
 /// Waits until all have ended; with `stop_at_failure` until one has failed.
 pub(crate) async fn wait(
     shared: &Shared,
@@ -146,7 +155,13 @@ pub(crate) async fn read(
     wait(shared, targets, true).await?;
     for start in (0..targets.len()).step_by(BLOCK) {
         let mut open: Vec<usize> = (start..targets.len().min(start + BLOCK)).collect();
+        let mut rounds = 0;
         while !open.is_empty() {
+            if rounds > 1 {
+                // The same holders again, probably: it takes them a moment to come back.
+                tokio::time::sleep((FIRST_PAUSE * rounds).min(LONGEST_PAUSE)).await;
+            }
+            rounds += 1;
             open = read_block(shared, targets, &open, &mut each).await?;
         }
     }
@@ -173,15 +188,20 @@ async fn read_block(
     while let Some((holder, results)) = requests.next().await {
         for (position, bytes) in results {
             match bytes {
-                Some(bytes) => each(position, bytes)?,
-                None => failed.push((position, holder)),
+                Fetched::Here(bytes) => each(position, bytes)?,
+                Fetched::NoSuch { outputs } => {
+                    let (member, output) = targets.at(position);
+                    return Err(no_such_output(member, outputs, output));
+                }
+                Fetched::Missing => failed.push((position, holder, true)),
+                Fetched::Unread => failed.push((position, holder, false)),
             }
         }
     }
     drop(requests);
     refetch(shared, targets, &failed);
     let mut again: Vec<usize> = resolved.pending;
-    again.extend(failed.into_iter().map(|(position, _)| position));
+    again.extend(failed.into_iter().map(|(position, ..)| position));
     if !again.is_empty() {
         let list: Vec<_> = again.iter().map(|position| targets.at(*position)).collect();
         wait(shared, Targets::List(&list), true).await?;
@@ -212,6 +232,7 @@ fn resolve(
     for position in open.iter().copied() {
         let (member, output) = targets.at(position);
         match session.table.end(member, &mut scratch) {
+            End::Value(_) if output > 0 => return Err(no_such_output(member, 1, output)),
             End::Value(value) => {
                 values.push((position, buffer.len(), buffer.len() + value.len()));
                 buffer.extend_from_slice(value);
@@ -237,7 +258,7 @@ async fn fetch_all(
     holder: u32,
     epoch: u64,
     wanted: &[(usize, v1::OutputId)],
-) -> (u32, Vec<(usize, Option<Bytes>)>) {
+) -> (u32, Vec<(usize, Fetched)>) {
     let mut results = Vec::with_capacity(wanted.len());
     for part in wanted.chunks(OUTPUTS_PER_REQUEST) {
         let outputs: Vec<_> = part.iter().map(|(_, output)| *output).collect();
@@ -248,16 +269,16 @@ async fn fetch_all(
 }
 
 /// Tells the scheduler what could not be read, once for each task.
-fn refetch(shared: &Shared, targets: Targets<'_>, failed: &[(usize, u32)]) {
+fn refetch(shared: &Shared, targets: Targets<'_>, failed: &[(usize, u32, bool)]) {
     if failed.is_empty() {
         return;
     }
     shared.change(|session| {
-        for (position, failed_holder) in failed {
-            let (member, _) = targets.at(*position);
-            if session.table.lost(member, *failed_holder) {
+        for (position, failed_holder, missing) in failed.iter().copied() {
+            let (member, _) = targets.at(position);
+            if session.table.lost(member, failed_holder) {
                 let (local, index) = member;
-                let request = v1::LocalMember { local, index, failed_holder: *failed_holder };
+                let request = v1::LocalMember { local, index, failed_holder, missing };
                 session.outbox.other(|rest| rest.refetch.push(request));
             }
         }

@@ -289,13 +289,19 @@ impl TaskSpec {
         self
     }
 
-    /// About what it takes on the wire.
-    pub(crate) fn estimated_bytes(&self) -> usize {
+    /// What it takes on the wire but for its dependencies, about.
+    pub(crate) fn own_bytes(&self) -> usize {
         let body = match &self.body {
             Body::Native { name, args } => name.len() + args.len(),
             Body::Encoded(body) => body.len(),
         };
-        48 + body + self.key.len() + 16 * self.dependencies.len()
+        48 + body + self.key.len()
+    }
+
+    /// About what it takes on the wire.
+    pub(crate) fn estimated_bytes(&self) -> usize {
+        let keys = self.dependencies.iter().filter_map(Dep::named_key).map(<[u8]>::len);
+        self.own_bytes() + 16 * self.dependencies.len() + keys.sum::<usize>()
     }
 
     pub(crate) fn body(&self) -> BodyRef<'_> {

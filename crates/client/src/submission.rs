@@ -19,8 +19,24 @@ use crate::{
 };
 
 const DEPENDENCIES_FIELD: u32 = 3;
+/// Most bytes of one task.
+const LARGEST_TASK: usize = 4 << 20;
 /// Tasks written for each taking of the lock.
 const BATCH: usize = 2048;
+
+/// Refuses a task that is larger than what one message carries with ease.
+pub(crate) fn check_size(key: &[u8], bytes: usize) -> Result<(), ClientError> {
+    if bytes <= LARGEST_TASK {
+        return Ok(());
+    }
+    let name = match key {
+        [] => "the task".to_owned(),
+        key => format!("task '{}'", String::from_utf8_lossy(key)),
+    };
+    Err(ClientError::BadTask(format!(
+        "{name} has {bytes} bytes of arguments, files and dependencies, more than the {LARGEST_TASK} that travel with a task: put the value and pass its handle"
+    )))
+}
 
 /// Opens the job at its first submission.
 pub(crate) fn open_job(session: &mut Session, job: &JobCore) -> Result<(), ClientError> {
@@ -70,6 +86,7 @@ pub(crate) fn submit_one(
     let core = &job.core;
     let mut dependencies = Vec::new();
     encode_dependencies(core, &spec.dependencies, &no_node, &mut dependencies)?;
+    check_size(&spec.key, spec.own_bytes() + dependencies.len())?;
     let _submitting = core.submitting();
     let local = core.shared.change(|session| {
         open_job(session, job)?;
@@ -140,9 +157,11 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, core: &Arc<Core>, writer: &ArgWriter) -> Result<(), ClientError> {
+        let start = self.bytes.len();
         self.bytes.put_slice(writer.encoded());
         let args = self.bytes.len();
         encode_dependencies(core, writer.dependencies(), &no_node, &mut self.bytes)?;
+        check_size(&[], self.bytes.len() - start)?;
         self.ends.push((args, self.bytes.len()));
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use dasklet_core::{SessionId, WorkerId};
 use dasklet_protocol::v1;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 
 use super::{
     limits,
@@ -16,7 +16,7 @@ use super::{
     submission,
     worker_session::check_version,
 };
-use crate::state::{LocalRange, SubmitError, Time};
+use crate::state::{JobProgress, LocalRange, SubmitError, Time};
 
 /// Serves a client until its connection ends.
 pub(super) async fn serve(
@@ -38,7 +38,20 @@ pub(super) async fn serve(
             }
             () = &mut closed => break,
         };
-        let Ok(Some(message)) = message else { break };
+        let message = match message {
+            Ok(Some(message)) => message,
+            Ok(None) => break,
+            Err(status) => {
+                if status.code() == Code::OutOfRange {
+                    // It would send the same again.
+                    link.reject(format!(
+                        "a message of this client is too large ({}): give large data as put values or files, not as arguments",
+                        status.message()
+                    ));
+                }
+                break;
+            }
+        };
         if message.progress_millis > 0 {
             progress = Some(every(message.progress_millis));
         }
@@ -182,6 +195,10 @@ fn resume(
     for job in &mut peer.jobs {
         job.told = None;
     }
+    // Which descriptions its numbers became it may not have heard.
+    for (first, specs) in core.state.specs_of(session, &pending) {
+        peer.outbox.accept(first, specs);
+    }
     if let Some(older) = older {
         core.sessions.disconnected_total += 1;
         older.end();
@@ -230,7 +247,8 @@ fn apply(
     }
     for member in message.refetch {
         let holder = WorkerId(member.failed_holder);
-        core.state.refetch(now, session, member.local, member.index, holder);
+        let v1::LocalMember { local, index, missing, .. } = member;
+        core.state.refetch(now, session, local, index, holder, missing);
     }
     for range in &message.cancel {
         core.state.cancel(now, session, local_range(range));
@@ -272,6 +290,10 @@ fn open_job(
         .and_then(|()| core.state.open_job(now, session, job.job, &job.name, weight))
         .map_err(|error| error.to_string())?;
     if let Some(peer) = core.sessions.get_mut(session) {
+        if peer.jobs.len() >= limits::JOBS {
+            let state = &core.state;
+            peer.jobs.retain(|job| !job.closed || !is_over(state.progress(session, job.number)));
+        }
         limits::check("number of open jobs", peer.jobs.len() + 1, limits::JOBS)
             .map_err(|error| error.to_string())?;
         peer.jobs.push(JobTrack { number: job.job, told: None, closed: false });
@@ -322,12 +344,16 @@ fn settle(
         Err(error @ SubmitError::OutOfOrder { .. }) => return Err(error.to_string()),
         Err(error) => error,
     };
-    limits::check(
-        "number of refused submissions of a session",
-        peer.refused.len() + 1,
-        limits::REFUSED,
-    )
-    .map_err(|limit| format!("{limit}; the last was refused because {error}"))?;
+    let next_to = |last: &Refused| last.first + last.arrays.len() as u64 == first;
+    let follows = peer.refused.last().is_some_and(next_to);
+    if !follows {
+        limits::check(
+            "number of refused submissions of a session",
+            peer.refused.len() + 1,
+            limits::REFUSED,
+        )
+        .map_err(|limit| format!("{limit}; the last was refused because {error}"))?;
+    }
     if !core.state.skip_locals(session, first, arrays.len() as u64) {
         return Err(error.to_string());
     }
@@ -335,8 +361,17 @@ fn settle(
     for (local, array) in (first..).zip(&arrays) {
         peer.outbox.refuse(local, *array, &reason);
     }
-    peer.refused.push(Refused { first, arrays, reason });
+    match peer.refused.last_mut() {
+        // What follows is refused for the same sake most often, and told so itself above.
+        Some(last) if follows => last.arrays.extend(arrays),
+        _ => peer.refused.push(Refused { first, arrays, reason }),
+    }
     Ok(())
+}
+
+/// Nothing of it is still to run.
+fn is_over(progress: Option<JobProgress>) -> bool {
+    progress.is_none_or(|now| now.done + now.failed + now.cancelled >= now.total)
 }
 
 /// Keeps what has changed in the progress of the session's jobs.
@@ -366,7 +401,7 @@ fn report_progress(shell: &Shell, session: Option<SessionId>) {
                 workers: u32::try_from(workers).unwrap_or(u32::MAX),
             });
         }
-        !(job.closed && now.done + now.failed + now.cancelled >= now.total)
+        !(job.closed && is_over(Some(now)))
     });
     if changed && let Some(link) = &peer.link {
         link.wake();

@@ -7,6 +7,9 @@ use dasklet_protocol::{TARGET_MESSAGE_BYTES, v1};
 use super::bits::Bits;
 use crate::state::{InputView, State};
 
+/// Caches that a run is told of, so that not everybody reads from the one holder.
+const CACHES: usize = 3;
+
 /// Adds a peer entry before the first mention of a worker; false if the worker is gone and was
 /// never mentioned.
 pub(super) fn mention(
@@ -46,7 +49,7 @@ pub(super) fn write(
     inlined: &mut usize,
 ) -> v1::Input {
     let source = match input {
-        InputView::One { task, output, holders, nbytes, inline } => {
+        InputView::One { task, output, holders, caches, nbytes, inline, varying } => {
             let inline = inline.filter(|value| *inlined + value.len() <= TARGET_MESSAGE_BYTES);
             *inlined += inline.map_or(0, <[u8]>::len);
             v1::input::Source::One(v1::OneInput {
@@ -54,17 +57,20 @@ pub(super) fn write(
                 output,
                 holders: holders
                     .iter()
+                    .chain(caches.iter().rev().take(CACHES))
                     .filter(|holder| mention(state, known, peers, **holder))
                     .map(|holder| holder.0)
                     .collect(),
                 nbytes,
                 inline: inline.map(Bytes::copy_from_slice),
+                varying,
             })
         }
         InputView::Many(view) => {
             let mut many = v1::ManyInputs {
                 spec: view.spec.0,
                 output: view.output,
+                varying: view.varying,
                 holder: Vec::with_capacity(view.members as usize),
                 nbytes: Vec::with_capacity(view.members as usize),
                 ..Default::default()

@@ -6,6 +6,9 @@ use crate::state::SubmitError;
 pub(super) const NAME_BYTES: usize = 253;
 /// Longest key, in bytes.
 pub(super) const KEY_BYTES: usize = 16 << 10;
+/// Longest description of what a task runs, in bytes: it travels in one message, beside the list
+/// of what the task reads.
+pub(super) const BODY_BYTES: usize = 3 << 20;
 /// Most named resources of a worker or a task.
 pub(super) const RESOURCES: usize = 64;
 /// Most names of workers and groups a task may be restricted to.

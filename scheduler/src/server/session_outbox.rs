@@ -217,7 +217,7 @@ impl SessionOutbox {
                 ToSession::Failed { local, index } => {
                     if let Some(failure) = state.failure(session, local, index) {
                         let failure = failure_message(local, index, failure);
-                        *bytes += 64 + failure.message.len() + 80 * failure.attempts.len();
+                        *bytes += size(&failure);
                         event.failures.push(failure);
                     }
                 }
@@ -267,6 +267,12 @@ impl DoneColumns {
         self.done.inline_bytes = Bytes::from(self.values);
         (!self.done.local.is_empty()).then_some(self.done)
     }
+}
+
+/// About how many bytes a failure takes in a message.
+fn size(failure: &v1::TaskFailure) -> usize {
+    let attempts = failure.attempts.iter().map(|a| 32 + a.worker.len() + a.cause.len());
+    64 + failure.message.len() + failure.key.len() + attempts.sum::<usize>()
 }
 
 fn failure_message(local: u64, index: u32, failure: Failure) -> v1::TaskFailure {

@@ -57,6 +57,7 @@ fn read_task(task: v1::Task, options: usize) -> Result<SubmittedTask, SubmitErro
             "a task names options {position} of a submission that has {options}: correct the client"
         )));
     }
+    limits::check("size of a task's description in bytes", task.body.len(), limits::BODY_BYTES)?;
     let outputs = task.outputs.max(1);
     limits::check("number of outputs of a task", outputs as usize, limits::OUTPUTS as usize)?;
     Ok(SubmittedTask {
@@ -65,6 +66,7 @@ fn read_task(task: v1::Task, options: usize) -> Result<SubmittedTask, SubmitErro
         dependencies: task.deps.into_iter().map(dependency).collect::<Result<Vec<_>, _>>()?,
         options: position,
         array: (task.array > 0).then_some(task.array),
+        first_index: task.first_index,
         outputs,
         order: task.order,
         wanted: task.wanted,

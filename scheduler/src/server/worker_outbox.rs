@@ -153,6 +153,7 @@ impl Draft<'_> {
                 self.bytes += 5;
             }
             ToWorker::Replicate(task, from) => self.replicate(task, from),
+            ToWorker::Confirm(task) => self.push_id(|m| &mut m.confirm, task.to_bits()),
             // The value comes with its task's id and key, so there is nothing to prepare.
             ToWorker::ExpectPut(_) => {}
             ToWorker::Drain(longest) => {
@@ -179,18 +180,16 @@ impl Draft<'_> {
 
     fn replicate(&mut self, task: TaskId, from: WorkerId) {
         let Some(definition) = self.state.definition(task.spec) else { return };
-        let key = Bytes::copy_from_slice(definition.key().as_bytes());
         let outputs = definition.outputs();
         if !self.mention(from) {
             return;
         }
-        self.bytes += 40 + key.len();
+        self.bytes += 40;
         self.message.replicate.push(v1::Replicate {
             task: task.to_bits(),
             outputs,
             from: from.0,
             nbytes: self.state.task_bytes(task),
-            key,
         });
     }
 
@@ -277,6 +276,7 @@ impl Draft<'_> {
             resources: inputs::amounts(&definition.options().resources),
             timeout_millis: definition.options().timeout_micros.map_or(0, |us| (us / 1000).max(1)),
             priority: definition.options().priority,
+            first_index: definition.first_index(),
         })
     }
 }

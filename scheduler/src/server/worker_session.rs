@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dasklet_core::{DeathCause, ErrorClass, Key, Resources, RunId, TaskId, WorkerId};
+use dasklet_core::{DeathCause, ErrorClass, Resources, RunId, TaskId, WorkerId};
 use dasklet_protocol::{PROTOCOL_VERSION, v1};
 use tonic::Streaming;
 
@@ -14,7 +14,7 @@ use super::{
     worker_table::{self, WorkerPeer},
 };
 use crate::state::{
-    FailedRun, FinishedRun, Held, SubmitError, Time, WorkerDescription, WorkerMetrics,
+    FailedRun, FinishedRun, Held, LostInput, SubmitError, Time, WorkerDescription, WorkerMetrics,
 };
 
 /// Serves a worker until its connection ends.
@@ -161,25 +161,9 @@ pub(super) fn resources(amounts: &[v1::ResourceAmount]) -> Result<Resources, Sub
 }
 
 fn held(hello: &v1::WorkerHello, epoch: u64) -> Vec<Held> {
-    let mut held = Vec::new();
-    if hello.epoch == epoch
-        && let Some(copies) = &hello.held
-    {
-        held.extend(
-            copies.task.iter().zip(&copies.nbytes).map(|(task, nbytes)| Held::Task {
-                task: TaskId::from_bits(*task),
-                nbytes: *nbytes,
-            }),
-        );
-    }
-    held.extend(hello.held_keys.iter().filter(|held| held.key.len() <= limits::KEY_BYTES).map(
-        |held| Held::Key {
-            key: Key::new(&held.key[..]),
-            index: held.index,
-            nbytes: held.nbytes.clone(),
-        },
-    ));
-    held
+    let copies = hello.held.as_ref().filter(|_| hello.epoch == epoch);
+    let columns = copies.into_iter().flat_map(|copies| copies.task.iter().zip(&copies.nbytes));
+    columns.map(|(task, nbytes)| Held { task: TaskId::from_bits(*task), nbytes: *nbytes }).collect()
 }
 
 /// A later message.
@@ -198,13 +182,14 @@ fn apply(
         finish(core, now, worker, &finished)?;
     }
     for finished in message.finished_outputs {
-        core.metrics.run_seconds.observe_micros(finished.micros.into(), 1);
         let outputs = FinishedRun {
             nbytes: &finished.nbytes,
             inline: None,
             run_micros: finished.micros.into(),
         };
-        core.state.run_finished(now, worker, RunId::from_bits(finished.run), outputs);
+        if core.state.run_finished(now, worker, RunId::from_bits(finished.run), outputs) {
+            core.metrics.run_seconds.observe_micros(finished.micros.into(), 1);
+        }
     }
     for failed in message.failed {
         let run = RunId::from_bits(failed.run);
@@ -220,6 +205,11 @@ fn apply(
     }
     for task in message.dropped {
         core.state.copy_dropped(now, worker, TaskId::from_bits(task));
+    }
+    // After the dropped ones: a cache that is not there does no harm, one that is not known
+    // would never be released.
+    for task in message.cached {
+        core.state.copy_cached(now, worker, TaskId::from_bits(task));
     }
     if let Some(beat) = message.heartbeat {
         core.state.heartbeat(now, worker, metrics(&beat));
@@ -259,17 +249,15 @@ fn finish(
             }
         };
         let micros = finished.micros[position].into();
-        core.metrics.run_seconds.observe_micros(micros, 1);
-        core.state.run_finished(
-            now,
-            worker,
-            RunId::from_bits(finished.run[position]),
-            FinishedRun {
-                nbytes: &finished.nbytes[position..=position],
-                inline,
-                run_micros: micros,
-            },
-        );
+        let outputs = FinishedRun {
+            nbytes: &finished.nbytes[position..=position],
+            inline,
+            run_micros: micros,
+        };
+        let run = RunId::from_bits(finished.run[position]);
+        if core.state.run_finished(now, worker, run, outputs) {
+            core.metrics.run_seconds.observe_micros(micros, 1);
+        }
     }
     Ok(())
 }
@@ -287,7 +275,12 @@ fn failure(failed: v1::RunFailed) -> FailedRun {
             .lost_inputs
             .iter()
             .zip(&failed.lost_holders)
-            .map(|(task, holder)| (TaskId::from_bits(*task), WorkerId(*holder)))
+            .enumerate()
+            .map(|(position, (task, holder))| LostInput {
+                task: TaskId::from_bits(*task),
+                holder: WorkerId(*holder),
+                missing: failed.lost_missing.get(position).copied().unwrap_or(false),
+            })
             .collect(),
         cause,
         run_micros: failed.micros.into(),

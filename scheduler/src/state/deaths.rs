@@ -110,6 +110,7 @@ impl State {
                 self.remove_holder(task, w);
             }
         }
+        self.forget_caches_of(w);
         let Some(worker) = self.workers.remove(w) else { return };
         for (task, from) in &worker.incoming {
             self.end_copying(*task, w);

@@ -109,7 +109,7 @@ impl State {
     /// Classes with unfinished tasks.
     fn class_demands(&self) -> Vec<(usize, ClassDemand)> {
         let mut sums = vec![[0u64; TaskState::COUNT]; self.interned.classes.len()];
-        for queue in self.queues.values() {
+        for (_, queue) in self.queues.iter() {
             let sum = &mut sums[queue.class as usize];
             sum.iter_mut().zip(queue.tasks).for_each(|(sum, tasks)| *sum += tasks);
         }

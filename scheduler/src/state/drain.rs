@@ -10,6 +10,8 @@ use super::{State, TaskState, Time, ToWorker, members::AGAIN, timers::Timer, wor
 
 /// Copies that did not arrive are asked for again after so long.
 const RETRY_MICROS: u64 = 10_000_000;
+/// So many times the same worker is asked, then another one as well.
+const RETRIES_ELSEWHERE: u32 = 3;
 /// Workers among which the one with the least data is chosen for a copy.
 const CANDIDATES: usize = 8;
 
@@ -99,7 +101,12 @@ impl State {
         if !self.draining.contains(&id) {
             self.draining.push(id);
         }
-        self.timers.add(now.after_micros(RETRY_MICROS), Timer::DrainRetry(id));
+        let retry_at = now.after_micros(RETRY_MICROS);
+        if let Some(worker) = self.workers.get_mut(id) {
+            worker.retry_at = retry_at;
+            worker.retries = 0;
+        }
+        self.timers.add(retry_at, Timer::DrainRetry(id));
         self.demand_moved();
     }
 
@@ -136,8 +143,11 @@ impl State {
             if !self.is_safe(task, id) {
                 let Some(target) = self.target_for(task) else { return };
                 self.tell(target, ToWorker::Replicate(task, id));
-                if let Some(target) = self.workers.get_mut(target) {
-                    target.incoming.push((task, id));
+                let nbytes = self.task_bytes(task);
+                if let Some(target) = self.workers.get_mut(target)
+                    && target.incoming.insert(task, id).is_none()
+                {
+                    target.incoming_bytes += nbytes;
                 }
                 let copying = self.copying.entry(task).or_default();
                 if !copying.iter().any(|(worker, _)| *worker == target) {
@@ -164,7 +174,13 @@ impl State {
             .filter_map(|id| self.workers.get(id).map(|worker| (id, worker)))
             .filter(|(_, worker)| worker.serves())
             .take(CANDIDATES)
-            .min_by_key(|(_, worker)| worker.held_bytes + worker.incoming.len() as u64)
+            .min_by_key(|(_, worker)| {
+                // Values without bytes are spread as well.
+                (
+                    worker.held_bytes + worker.incoming_bytes,
+                    worker.held_live as usize + worker.incoming.len(),
+                )
+            })
             .map(|(id, _)| id);
         self.next_target = self.next_target.wrapping_add(1);
         best
@@ -259,12 +275,32 @@ impl State {
         if worker.standing == Standing::Serving {
             return;
         }
-        let mut moving = std::mem::take(&mut worker.moving);
-        for task in &moving {
-            self.copying.remove(task);
+        if worker.retry_at > self.now {
+            // Of an earlier drain.
+            return;
         }
-        worker.to_move.append(&mut moving);
-        self.timers.add(self.now.after_micros(RETRY_MICROS), Timer::DrainRetry(id));
+        let moving = std::mem::take(&mut worker.moving);
+        worker.retries += 1;
+        let elsewhere = worker.retries.is_multiple_of(RETRIES_ELSEWHERE);
+        let mut on_their_way = Vec::new();
+        for task in moving {
+            let targets = self.copying.get(&task).cloned().unwrap_or_default();
+            // Who fetches it still is not disturbed by this, who gave it up begins again.
+            for (target, _) in targets.iter().filter(|(_, old)| !old) {
+                self.tell(*target, ToWorker::Replicate(task, id));
+            }
+            if !targets.is_empty() && !elsewhere {
+                on_their_way.push(task);
+            } else if let Some(worker) = self.workers.get_mut(id) {
+                worker.to_move.push(task);
+            }
+        }
+        let at = self.now.after_micros(RETRY_MICROS);
+        if let Some(worker) = self.workers.get_mut(id) {
+            worker.moving = on_their_way;
+            worker.retry_at = at;
+        }
+        self.timers.add(at, Timer::DrainRetry(id));
         self.drains_moved = true;
         self.progress_drains();
     }

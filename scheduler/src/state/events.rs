@@ -3,7 +3,8 @@
 use dasklet_core::{DeathCause, ErrorClass, RunId, TaskId, WorkerId};
 
 use super::{
-    Action, AttemptEnd, AttemptRecord, FailedRun, FinishedRun, State, TaskState, Time, ToWorker,
+    Action, AttemptEnd, AttemptRecord, FailedRun, FinishedRun, LostInput, State, TaskState, Time,
+    ToWorker,
     members::{AGAIN, INLINE, REMADE, SIZES, WANTED},
     runs::Run,
     timers::Timer,
@@ -37,10 +38,11 @@ impl State {
         }
     }
 
-    /// A run has ended well and its worker holds the outputs.
-    pub fn run_finished(&mut self, now: Time, w: WorkerId, run: RunId, f: FinishedRun<'_>) {
+    /// A run has ended well and its worker holds the outputs. False: it counts for nothing, being
+    /// over or abandoned.
+    pub fn run_finished(&mut self, now: Time, w: WorkerId, run: RunId, f: FinishedRun<'_>) -> bool {
         self.now = now;
-        let Some(ended) = self.end_run(w, run) else { return };
+        let Some(ended) = self.end_run(w, run) else { return false };
         let task = ended.task;
         if ended.abandoned {
             if !self.holds(w, task) && !self.runs_at(task, w) {
@@ -48,14 +50,14 @@ impl State {
                 self.outdate_copy(task, w);
                 self.actions.push(Action::Worker(w, ToWorker::Release(task)));
             }
-            return;
+            return false;
         }
         self.counters.finished += 1;
         self.counters.run_micros += f.run_micros;
         self.interned.classes[ended.class as usize].mean.add(f.run_micros);
         let nbytes: u64 = f.nbytes.iter().fold(0, |sum, n| sum.saturating_add(*n));
         self.counters.bytes_produced += nbytes;
-        let Some(spec) = self.specs.get_mut(task.spec) else { return };
+        let Some(spec) = self.specs.get_mut(task.spec) else { return false };
         let many = spec.outputs > 1;
         let read = spec.active > 0;
         let wanted_inline = f.inline.is_some();
@@ -91,6 +93,7 @@ impl State {
         self.available(task);
         self.after_finish(task, w, nbytes, f.inline);
         self.settle();
+        true
     }
 
     fn after_finish(&mut self, task: TaskId, w: WorkerId, nbytes: u64, inline: Option<&[u8]>) {
@@ -136,7 +139,7 @@ impl State {
                 history.avoid.push(w);
                 if history.faults >= MAX_FAULTS {
                     let message = format!(
-                        "{MAX_FAULTS} workers could not run it; the last said: {}",
+                        "workers could not run it {MAX_FAULTS} times; the last said: {}",
                         f.message
                     );
                     self.fail(task, f.class, message);
@@ -205,18 +208,26 @@ impl State {
         }
         let tries = history.inputs_lost;
         let mut stays = f.lost_inputs.is_empty();
-        for (input, holder) in &f.lost_inputs {
-            if !self.holds(*holder, *input) {
+        let mut unreached = false;
+        for LostInput { task: input, holder, missing } in f.lost_inputs.iter().copied() {
+            if !self.holds(holder, input) || !self.reads(task, input) {
                 continue;
             }
             let Some(spec) = self.specs.get(input.spec) else { continue };
-            if self.irreplaceable(spec) && self.holders(*input).len() == 1 {
-                // Nothing could replace it: rather try again than give it up.
+            if !missing || self.irreplaceable(spec) && self.holders(input).len() == 1 {
+                // The holder itself is to say that it has lost it: one reader that reaches nobody
+                // must not cost outputs that are safe, and some cannot be made again.
                 stays = true;
+                unreached |= !missing;
+                self.tell(holder, ToWorker::Confirm(input));
                 continue;
             }
-            self.remove_holder(*input, *holder);
-            self.actions.push(Action::Worker(*holder, ToWorker::Release(*input)));
+            self.remove_holder(input, holder);
+            self.actions.push(Action::Worker(holder, ToWorker::Release(input)));
+        }
+        if unreached {
+            // Perhaps it is the reader who reaches nobody.
+            self.history_mut(task).avoid.push(ended.worker);
         }
         self.update(task, |cell| cell.flags |= AGAIN);
         if stays {
@@ -224,6 +235,14 @@ impl State {
         } else {
             self.ready_or_wait(task);
         }
+    }
+
+    fn reads(&self, task: TaskId, input: TaskId) -> bool {
+        let Some(spec) = self.specs.get(task.spec) else { return false };
+        spec.inputs.iter().any(|edge| match Self::source_task(task, edge) {
+            Some(source) => source == input,
+            None => edge.source == input.spec,
+        })
     }
 
     /// A run was given back before it started.
@@ -297,7 +316,13 @@ impl State {
         };
         self.abandon_run(task);
         self.record_error(&ended, &failed);
-        self.retry_or_fail(task, failed.class, failed.message);
+        let spec = self.specs.get(task.spec);
+        if spec.is_some_and(|spec| self.interned.options(spec.options).idempotent) {
+            self.retry_or_fail(task, failed.class, failed.message);
+        } else {
+            // It may still run: nobody knows.
+            self.fail(task, failed.class, failed.message);
+        }
         self.settle();
     }
 }

@@ -78,9 +78,10 @@ impl State {
             return in_range(TaskId::new(id, 0));
         }
         if let Some((key, index)) = name.strip_suffix(']').and_then(|name| name.rsplit_once('['))
-            && let (Some(id), Ok(index)) = (by_key(key), index.parse())
+            && let (Some(id), Ok(index)) = (by_key(key), index.parse::<u32>())
+            && let Some(spec) = self.specs.get(id)
         {
-            return in_range(TaskId::new(id, index));
+            return in_range(TaskId::new(id, index.checked_sub(spec.shown_index(0))?));
         }
         let (spec, index) = name.split_once('.').unwrap_or((name, "0"));
         in_range(TaskId::new(SpecId(spec.parse().ok()?), index.parse().ok()?))
@@ -109,7 +110,7 @@ impl State {
     }
 
     fn explain_workers(&self, task: TaskId, spec: &Spec) -> Vec<WorkerExplanation> {
-        let class = self.queues.get(&spec.queue).map_or(0, |queue| queue.class);
+        let class = self.queues.get(spec.queue).map_or(0, |queue| queue.class);
         self.workers
             .iter()
             .take(MAX_NAMED)
@@ -150,7 +151,7 @@ impl State {
     }
 
     fn why_not_placed(&self, spec: &Spec, workers: &[WorkerExplanation]) -> String {
-        let class = self.queues.get(&spec.queue).map_or(0, |queue| queue.class);
+        let class = self.queues.get(spec.queue).map_or(0, |queue| queue.class);
         let class = &self.interned.classes[class as usize];
         if class.capable == 0 {
             return self.why_blocked(class);
@@ -166,8 +167,11 @@ impl State {
         let Some((_, run)) = run else { return "it was handed to a worker".to_owned() };
         let worker = self.worker_name(run.worker).unwrap_or_default();
         let since = self.now.micros_since(run.since) as f64 / 1e6;
-        let what = if run.started { "runs" } else { "was handed to its worker" };
-        format!("attempt {} {what} on {worker} since {since:.1} s", run.attempt)
+        if run.started {
+            format!("attempt {} has been running on {worker} for {since:.1} s", run.attempt)
+        } else {
+            format!("attempt {} was handed to {worker} {since:.1} s ago", run.attempt)
+        }
     }
 
     fn summary(&self, task: TaskId, spec: &Spec) -> TaskSummary {
@@ -179,7 +183,7 @@ impl State {
         };
         let key = match (spec.key.is_empty(), spec.is_array()) {
             (true, _) => String::new(),
-            (false, true) => format!("{}[{}]", spec.key, task.index),
+            (false, true) => format!("{}[{}]", spec.key, spec.shown_index(task.index)),
             (false, false) => spec.key.to_string(),
         };
         let attempts = self.history.get(&task).map_or(0, |history| history.attempts.len() as u32)
@@ -196,18 +200,20 @@ impl State {
         }
     }
 
-    /// Tasks in the order of their ids, from after `after` on, at most `limit`. A page may be
-    /// short where few tasks match: what was looked at for one page is bounded.
+    /// Tasks in the order of their ids, from after `after` on, at most `limit`, and after which
+    /// task the next page begins if there may be more. A page may be short, or empty, where few
+    /// tasks match: what is looked at for one page is bounded.
     #[must_use]
     pub fn tasks_page(
         &self,
         filter: TaskFilter,
         after: Option<TaskId>,
         limit: usize,
-    ) -> Vec<TaskSummary> {
+    ) -> (Vec<TaskSummary>, Option<TaskId>) {
         let mut page = Vec::new();
         let first = after.map_or(SpecId(0), |task| task.spec);
         let mut scanned = 0;
+        let mut last = after;
         for (id, spec) in self.specs.from(first) {
             if filter.job.is_some_and(|job| job != spec.job) {
                 continue;
@@ -219,13 +225,14 @@ impl State {
             for index in start..spec.len() {
                 scanned += 1;
                 if page.len() >= limit || scanned > MAX_SCANNED {
-                    return page;
+                    return (page, last);
                 }
+                last = Some(TaskId::new(id, index));
                 if filter.state.is_none_or(|state| state == spec.cell(index).state) {
                     page.push(self.summary(TaskId::new(id, index), spec));
                 }
             }
         }
-        page
+        (page, None)
     }
 }

@@ -62,9 +62,9 @@ impl State {
         let Some(spec) = self.specs.get(task.spec) else { return format!("task {task}") };
         match (spec.key.is_empty(), spec.is_array()) {
             (false, false) => format!("'{}'", spec.key),
-            (false, true) => format!("'{}[{}]'", spec.key, task.index),
+            (false, true) => format!("'{}[{}]'", spec.key, spec.shown_index(task.index)),
             (true, false) => format!("number {}", spec.local),
-            (true, true) => format!("number {} [{}]", spec.local, task.index),
+            (true, true) => format!("number {} [{}]", spec.local, spec.shown_index(task.index)),
         }
     }
 

@@ -107,7 +107,7 @@ impl State {
                 let Some(task) = self.peek_again(queue) else { break };
                 let Some(worker) = self.displaceable(class_id) else { return };
                 self.ask_back(worker, class_id, u32::MAX, true);
-                if let Some(queue) = self.queues.get_mut(&queue) {
+                if let Some(queue) = self.queues.get_mut(queue) {
                     queue.pop();
                 }
                 self.assign(task, class_id, Place { worker, reserved: false, sticky: true });
@@ -117,7 +117,7 @@ impl State {
 
     /// The queue's first task, if it is one that runs again.
     fn peek_again(&self, queue: u32) -> Option<dasklet_core::TaskId> {
-        let entry = self.queues.get(&queue)?.peek()?;
+        let entry = self.queues.get(queue)?.peek()?;
         if entry.index == CURSOR {
             return None;
         }

@@ -42,25 +42,13 @@ pub struct WorkerDescription {
     pub leaving: bool,
 }
 
-/// What a worker that comes (back) already holds.
-#[derive(Debug, Clone)]
-pub enum Held {
-    /// Of this epoch.
-    Task {
-        /// Whose outputs.
-        task: TaskId,
-        /// All outputs together.
-        nbytes: u64,
-    },
-    /// Of an earlier epoch.
-    Key {
-        /// The key.
-        key: Key,
-        /// Member of the task array of that key.
-        index: u32,
-        /// Of each output.
-        nbytes: Vec<u64>,
-    },
+/// What a worker that comes back in the same epoch holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    /// Whose outputs.
+    pub task: TaskId,
+    /// All outputs together.
+    pub nbytes: u64,
 }
 
 /// What several tasks have in common.
@@ -115,6 +103,8 @@ pub struct SubmittedTask {
     pub options: u32,
     /// `None`: a described task. `Some(n)`: a task array of n members.
     pub array: Option<u32>,
+    /// The index of the first member as people count; inside, indexes start at 0.
+    pub first_index: u32,
     /// Number of outputs of each member, at least 1.
     pub outputs: u32,
     /// Depth-first position: lower first.
@@ -230,6 +220,17 @@ pub struct FinishedRun<'a> {
     pub run_micros: u64,
 }
 
+/// An input that a run could not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostInput {
+    /// Whose output.
+    pub task: TaskId,
+    /// Who was to hold it.
+    pub holder: WorkerId,
+    /// The holder answered that it has not got it; otherwise it was not reached.
+    pub missing: bool,
+}
+
 /// How a run failed.
 #[derive(Debug, Clone)]
 pub struct FailedRun {
@@ -237,8 +238,8 @@ pub struct FailedRun {
     pub class: ErrorClass,
     /// For people.
     pub message: String,
-    /// Inputs that could not be read, with the holder that was tried.
-    pub lost_inputs: Vec<(TaskId, WorkerId)>,
+    /// Inputs that could not be read, each with a holder that was tried.
+    pub lost_inputs: Vec<LostInput>,
     /// How the process that ran it died (`ErrorClass::Crashed`).
     pub cause: Option<DeathCause>,
     /// How long it ran.
@@ -298,6 +299,8 @@ pub enum ToWorker {
     Forget(SpecId),
     /// Fetch a copy of a task's outputs from this worker.
     Replicate(TaskId, WorkerId),
+    /// Tell if it does not have this task's outputs.
+    Confirm(TaskId),
     /// Expect a put value of a client for this task.
     ExpectPut(TaskId),
     /// Finish, give back, move away; longest time in microseconds.

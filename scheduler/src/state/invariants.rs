@@ -6,7 +6,7 @@ use dasklet_core::{SpecId, TaskId, WorkerId};
 
 use super::{
     State, TaskState,
-    members::{COPIES, HISTORY, INLINE, WANTED},
+    members::{CACHED, COPIES, HISTORY, INLINE, WANTED},
     queue::CURSOR,
     spec::{EdgeMembers, Spec},
     timers::Timer,
@@ -27,7 +27,7 @@ impl State {
         let queued: HashSet<(u32, SpecId, u32)> = self
             .queues
             .iter()
-            .flat_map(|(id, queue)| queue.iter().map(|entry| (*id, entry.spec, entry.index)))
+            .flat_map(|(id, queue)| queue.iter().map(move |entry| (id, entry.spec, entry.index)))
             .collect();
         let timed: HashSet<TaskId> = self
             .timers
@@ -66,9 +66,9 @@ impl State {
         }
         assert_eq!(self.counters.tasks, tasks, "tasks by state");
         let mut ready = vec![0; self.interned.classes.len()];
-        for (id, queue) in &self.queues {
+        for (id, queue) in self.queues.iter() {
             for state in TaskState::ALL.into_iter().filter(|state| state.is_pending()) {
-                let counted = pending_by_queue.get(&(*id, state)).copied().unwrap_or(0);
+                let counted = pending_by_queue.get(&(id, state)).copied().unwrap_or(0);
                 assert_eq!(queue.tasks[state as usize], counted, "{state:?} tasks of queue {id}");
             }
             ready[queue.class as usize] += queue.ready();
@@ -186,6 +186,13 @@ impl State {
             TaskState::Failed | TaskState::Cancelled => {}
         }
         let done = cell.state == TaskState::Done;
+        assert_eq!(cell.has(CACHED), self.caches.contains_key(&task), "caches of {task}");
+        for worker in self.caches_of(task) {
+            assert!(done, "{task} is cached and not done");
+            assert!(!self.holds(*worker, task), "{task} is held and cached by {worker}");
+            let known = self.workers.get(*worker).is_some_and(|w| w.cached.contains(&task));
+            assert!(known, "{task} is cached by {worker}, which does not list it");
+        }
         assert_eq!(cell.has(COPIES), self.copies.contains_key(&task), "copies of {task}");
         assert_eq!(cell.has(INLINE), self.inline.contains_key(&task), "value of {task}");
         assert_eq!(cell.has(HISTORY), self.history.contains_key(&task), "history of {task}");
@@ -239,6 +246,9 @@ impl State {
             assert_eq!(worker.prefilled, prefilled, "prefilled runs of worker {id}");
             let counted = held.get(&id).copied().unwrap_or(0);
             assert_eq!(u64::from(worker.held_live), counted, "outputs held by worker {id}");
+            let cached: HashSet<TaskId> =
+                worker.cached.iter().copied().filter(|task| self.caches(id, *task)).collect();
+            assert_eq!(cached.len(), worker.cached_live as usize, "caches of worker {id}");
             let listed: HashSet<TaskId> =
                 worker.held.iter().copied().filter(|task| self.holds(id, *task)).collect();
             assert_eq!(listed.len() as u64, counted, "list of outputs held by worker {id}");
@@ -246,9 +256,9 @@ impl State {
     }
 
     fn check_queues(&self) {
-        for (id, queue) in &self.queues {
+        for (id, queue) in self.queues.iter() {
             let class = &self.interned.classes[queue.class as usize];
-            assert_eq!(queue.listed, class.queues.contains(id), "listing of queue {id}");
+            assert_eq!(queue.listed, class.queues.contains(&id), "listing of queue {id}");
             assert!(queue.ready() == 0 || queue.listed, "queue {id} has ready tasks, not listed");
             let cursors: Vec<SpecId> = queue
                 .iter()

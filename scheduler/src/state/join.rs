@@ -39,14 +39,19 @@ impl State {
             held: Vec::new(),
             held_live: 0,
             held_bytes: 0,
+            cached: Vec::new(),
+            cached_live: 0,
             capable: Bits::default(),
             listed_slots: Bits::default(),
             listed_prefill: Bits::default(),
             listed_surplus: Bits::default(),
             to_move: Vec::new(),
             moving: Vec::new(),
+            retry_at: Time(0),
+            retries: 0,
             drain_until: None,
-            incoming: Vec::new(),
+            incoming: Default::default(),
+            incoming_bytes: 0,
         });
         for class in 0..self.interned.classes.len() as u32 {
             self.note_capable(class, id);
@@ -55,11 +60,8 @@ impl State {
         self.counters.workers_added += 1;
         let mut keep = Vec::new();
         for held in held {
-            // What an earlier epoch left is not known here by any id, so it is not kept.
-            if let Held::Task { task, nbytes } = held
-                && self.adopt(id, task, nbytes)
-            {
-                keep.push(task);
+            if self.adopt(id, held.task, held.nbytes) {
+                keep.push(held.task);
             }
         }
         self.settle();

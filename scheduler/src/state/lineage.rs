@@ -81,6 +81,7 @@ impl State {
         if cell.state != TaskState::Done || self.holds(worker, task) {
             return;
         }
+        self.uncache(task, worker);
         let holders =
             self.copies.entry(task).or_insert_with(|| SmallVec::from_slice(&[WorkerId(cell.at)]));
         holders.push(worker);
@@ -137,6 +138,7 @@ impl State {
 
     /// The last copy is gone.
     fn lost_outputs(&mut self, task: TaskId) {
+        self.drop_caches(task, true);
         self.outputs_gone(task);
         self.unavailable(task);
         let wanted = self.specs.cell(task).is_some_and(|cell| cell.has(WANTED));
@@ -196,6 +198,17 @@ impl State {
         let waits = self.specs.cell(task).is_some_and(|cell| cell.state == TaskState::Delayed);
         let lost_on = self.lost_puts.remove(&task);
         if !waits {
+            return;
+        }
+        if self.puts.contains_key(&task.spec) {
+            if self.specs.cell(task).is_some_and(|cell| !cell.has(WANTED)) {
+                let message = format!(
+                    "the put value {} was given up by its client before it was written: keep its handle until it is stored",
+                    self.label(task)
+                );
+                self.fail(task, ErrorClass::Fatal, message);
+                self.settle();
+            }
             return;
         }
         let on = lost_on.map_or_else(String::new, |name| format!(" '{name}'"));
@@ -260,8 +273,13 @@ impl State {
     pub fn copy_held(&mut self, now: super::Time, w: WorkerId, task: TaskId, nbytes: u64) {
         self.now = now;
         let Some(worker) = self.workers.get_mut(w) else { return };
-        let from = worker.incoming.iter().find(|(asked, _)| *asked == task).map(|(_, from)| *from);
-        worker.incoming.retain(|(asked, _)| *asked != task);
+        let from = worker.incoming.remove(&task);
+        if from.is_some() {
+            worker.incoming_bytes = worker.incoming_bytes.saturating_sub(nbytes);
+        }
+        if worker.incoming.is_empty() {
+            worker.incoming_bytes = 0;
+        }
         let outdated = self.end_copying(task, w);
         if outdated == Some(true)
             && let Some(from) = from.and_then(|from| self.workers.get_mut(from))
@@ -288,7 +306,7 @@ impl State {
         self.settle();
     }
 
-    fn drop_unasked(&mut self, w: WorkerId, task: TaskId) {
+    pub(super) fn drop_unasked(&mut self, w: WorkerId, task: TaskId) {
         if self.workers.get(w).is_some() && !self.runs_at(task, w) && !self.holds(w, task) {
             self.actions.push(Action::Worker(w, ToWorker::Release(task)));
         }
@@ -302,11 +320,14 @@ impl State {
         })
     }
 
-    /// A worker lost outputs (a disk error).
+    /// A worker no longer has outputs that it held or cached.
     pub fn copy_dropped(&mut self, now: super::Time, w: WorkerId, task: TaskId) {
         self.now = now;
-        self.note_lost_put(task, w);
-        self.remove_holder(task, w);
+        self.uncache(task, w);
+        if self.holds(w, task) {
+            self.note_lost_put(task, w);
+            self.remove_holder(task, w);
+        }
         self.settle();
     }
 

@@ -41,7 +41,9 @@ impl State {
             return Some(Place { worker: holder, reserved: true, sticky: false });
         }
         let slots = class.times_in(&worker.capacity).max(1);
-        if class.exact || worker.prefilled >= window(worker, slots, mean).max(slots) {
+        if class.exact
+            || worker.prefilled >= window(self.workers.connected().len(), slots, mean).max(slots)
+        {
             return None;
         }
         let fetch = FETCH_MICROS + saved as f32 / BYTES_PER_MICRO;
@@ -80,7 +82,8 @@ impl State {
                 if cell.state != TaskState::Done || cell.nbytes < SMALL {
                     continue;
                 }
-                for holder in self.holders(source) {
+                let caches = self.caches_of(source).iter().copied();
+                for holder in self.holders(source).into_iter().chain(caches) {
                     match sums.iter_mut().find(|(worker, _)| *worker == holder) {
                         Some((_, sum)) => *sum += cell.nbytes,
                         None => sums.push((holder, cell.nbytes)),

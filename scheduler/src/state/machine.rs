@@ -15,13 +15,14 @@ use super::{
     demand::Published,
     failures::{Failing, History, SpecFailures},
     puts::Put,
-    queue::Queue,
+    queue::Queues,
     runs::Runs,
     sessions::{Job, Session},
     spec::Specs,
     timers::Timers,
     workers::Workers,
 };
+use crate::histogram::Histogram;
 
 /// All that the scheduler knows and decides. Tell it what happened, call
 /// [`State::schedule`], carry out what [`State::take_actions`] gives.
@@ -40,6 +41,7 @@ pub struct State {
 
     // What only some tasks have, by flags of their cells.
     pub(super) copies: FastMap<TaskId, SmallVec<[WorkerId; 4]>>,
+    pub(super) caches: FastMap<TaskId, SmallVec<[WorkerId; 4]>>,
     pub(super) inline: FastMap<TaskId, Box<[u8]>>,
     pub(super) sizes: FastMap<TaskId, Box<[u64]>>,
     pub(super) history: FastMap<TaskId, History>,
@@ -51,10 +53,9 @@ pub struct State {
     // Who submitted it.
     pub(super) sessions: FastMap<SessionId, Session>,
     pub(super) jobs: FastMap<JobId, Job>,
-    pub(super) queues: FastMap<u32, Queue>,
+    pub(super) queues: Queues,
     pub(super) next_session: u32,
     pub(super) next_job: u32,
-    pub(super) next_queue: u32,
     /// What the job that was served last had been served: where a job that wakes begins.
     pub(super) served: f64,
 
@@ -77,6 +78,7 @@ pub struct State {
 
     pub(super) timers: Timers,
     pub(super) counters: Counters,
+    pub(super) queue_wait: Histogram,
     pub(super) published: Published,
     pub(super) actions: Vec<Action>,
 }
@@ -94,6 +96,7 @@ impl State {
             interned: Interned::default(),
             generation: 0,
             copies: FastMap::default(),
+            caches: FastMap::default(),
             inline: FastMap::default(),
             sizes: FastMap::default(),
             history: FastMap::default(),
@@ -102,10 +105,9 @@ impl State {
             lost_puts: FastMap::default(),
             sessions: FastMap::default(),
             jobs: FastMap::default(),
-            queues: FastMap::default(),
+            queues: Queues::default(),
             next_session: 0,
             next_job: 0,
-            next_queue: 0,
             served: 0.0,
             workers: Workers::default(),
             runs: Runs::default(),
@@ -120,6 +122,7 @@ impl State {
             dirty: Vec::new(),
             timers: Timers::default(),
             counters: Counters::default(),
+            queue_wait: Histogram::default(),
             published: Published::default(),
             actions: Vec::new(),
         }
@@ -134,6 +137,11 @@ impl State {
     /// Appends what is to be done, in order, and forgets it.
     pub fn take_actions(&mut self, into: &mut Vec<Action>) {
         into.append(&mut self.actions);
+    }
+
+    /// From the moment a task could run to its being handed to a worker.
+    pub(crate) const fn queue_wait(&self) -> &Histogram {
+        &self.queue_wait
     }
 
     /// Totals and gauges.

@@ -22,6 +22,8 @@ pub(super) const AGAIN: u8 = 16;
 pub(super) const REMADE: u8 = 64;
 /// The sizes of several outputs are kept, see `State::sizes`.
 pub(super) const SIZES: u8 = 32;
+/// Workers keep copies of what they read, see `State::caches`.
+pub(super) const CACHED: u8 = 128;
 
 /// One task's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

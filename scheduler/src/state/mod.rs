@@ -7,8 +7,11 @@
 
 mod available;
 mod bits;
+mod caches;
 mod classes;
 mod config;
+#[cfg(test)]
+mod copies_tests;
 mod counters;
 mod deaths;
 mod demand;
@@ -25,6 +28,8 @@ mod locality;
 mod machine;
 mod members;
 mod placement;
+#[cfg(test)]
+mod properties;
 mod puts;
 mod queue;
 mod read;

@@ -12,10 +12,9 @@ use dasklet_core::{TaskId, WorkerId};
 use super::{
     Action, State, TaskState, Time, ToWorker,
     classes::Mean,
-    members::{AGAIN, HISTORY, NOWHERE},
+    members::{AGAIN, HISTORY},
     queue::CURSOR,
     runs::Run,
-    workers::Worker,
 };
 
 /// Time from a worker's report to its next task's arrival that prefilled tasks hide.
@@ -24,6 +23,9 @@ const ROUND_TRIP_MICROS: f32 = 2_000.0;
 const LONG_MICROS: f32 = 50_000.0;
 /// Most tasks handed to one worker in advance.
 const MAX_WINDOW: u32 = 1024;
+/// Short tasks handed out in advance to all workers together. More would hide nothing more, and
+/// leave the processor's caches.
+const MAX_IN_ADVANCE: u32 = 128 << 10;
 /// Workers that are looked at for one that the task did not fail on.
 const MAX_AVOIDING: usize = 8;
 
@@ -89,7 +91,7 @@ impl State {
     fn collect_turns(&mut self, class: u32, turns: &mut BinaryHeap<Reverse<Turn>>) {
         let mut listed = std::mem::take(&mut self.interned.classes[class as usize].queues);
         listed.retain(|id| {
-            let Some(queue) = self.queues.get_mut(id) else { return false };
+            let Some(queue) = self.queues.get_mut(*id) else { return false };
             queue.listed = queue.ready() > 0;
             if queue.listed
                 && let Some(job) = self.jobs.get(&queue.job)
@@ -106,7 +108,7 @@ impl State {
 
     /// Places tasks of one queue until another is due, the queue is empty, or there is no room.
     fn serve(&mut self, turn: Turn, limit: Option<f64>) -> Option<Turn> {
-        let queue = self.queues.get(&turn.queue)?;
+        let queue = self.queues.get(turn.queue)?;
         let (job_id, class_id) = (queue.job, queue.class);
         let served = self.jobs.get(&job_id)?.served;
         if served > turn.served {
@@ -125,7 +127,7 @@ impl State {
             job.served += charge / job.weight;
             let served = job.served;
             if limit.is_some_and(|limit| served > limit) {
-                let key = self.queues.get(&turn.queue)?.peek()?.key;
+                let key = self.queues.get(turn.queue)?.peek()?.key;
                 return Some(Turn { served, key, queue: turn.queue });
             }
         }
@@ -137,7 +139,7 @@ impl State {
         match spec.array() {
             // Members are alike, and need not be like other tasks.
             Some(array) => array.mean,
-            None => self.queues.get(&spec.queue).map_or_else(Mean::default, |queue| {
+            None => self.queues.get(spec.queue).map_or_else(Mean::default, |queue| {
                 self.interned.classes[queue.class as usize].mean
             }),
         }
@@ -145,7 +147,7 @@ impl State {
 
     /// The queue's next task. Entries that are no longer ready are dropped.
     fn peek_task(&mut self, id: u32) -> Option<TaskId> {
-        let queue = self.queues.get_mut(&id)?;
+        let queue = self.queues.get_mut(id)?;
         loop {
             if queue.ready() == 0 {
                 return None;
@@ -184,8 +186,9 @@ impl State {
 
     /// Takes what [`State::peek_task`] gave from the queue.
     fn take_task(&mut self, id: u32, task: TaskId) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(queue) = self.queues.get_mut(id) else { return };
         let Some(entry) = queue.peek() else { return };
+        self.queue_wait.observe_micros(entry.waited(self.now), 1);
         if entry.index != CURSOR {
             queue.pop();
         } else if let Some(array) = self.specs.get_mut(task.spec).and_then(|spec| spec.array_mut())
@@ -228,9 +231,10 @@ impl State {
         if class.exact {
             return None;
         }
+        let workers = self.workers.connected().len();
         while let Some(id) = class.prefill.front().copied() {
             let window = self.workers.get(id).filter(|worker| worker.serves()).map(|worker| {
-                (worker.prefilled, window(worker, class.times_in(&worker.capacity), mean))
+                (worker.prefilled, window(workers, class.times_in(&worker.capacity), mean))
             });
             let Some((prefilled, window)) = window.filter(|(filled, window)| filled < window)
             else {
@@ -366,6 +370,7 @@ impl State {
 
     /// Lists a worker with every class that it has room for.
     pub(super) fn offer_room(&mut self, id: WorkerId) {
+        let workers = self.workers.connected().len();
         let Some(worker) = self.workers.get_mut(id).filter(|worker| worker.serves()) else {
             return;
         };
@@ -380,7 +385,8 @@ impl State {
                     worker.listed_slots.insert(class_id);
                     class.slots.push_back(id);
                 }
-                let half = window(worker, class.times_in(&worker.capacity), class.mean).div_ceil(2);
+                let slots = class.times_in(&worker.capacity);
+                let half = window(workers, slots, class.mean).div_ceil(2);
                 if !worker.listed_prefill.has(class_id) && worker.prefilled < half {
                     worker.listed_prefill.insert(class_id);
                     class.prefill.push_back(id);
@@ -400,17 +406,18 @@ pub(super) struct Place {
     pub sticky: bool,
 }
 
-/// How many tasks a worker of so many slots for them may have in advance: enough to hide the
-/// round trip, and one for each slot where nothing is known or tasks are short.
-pub(super) fn window(worker: &Worker, slots: u32, mean: Mean) -> u32 {
+/// How many tasks one of so many workers, with so many slots for them, may have in advance:
+/// enough to hide the round trip, and one for each slot where nothing is known or tasks are
+/// short.
+pub(super) fn window(workers: usize, slots: u32, mean: Mean) -> u32 {
     let slots = slots.clamp(1, MAX_WINDOW);
-    debug_assert!(worker.runs.len() < NOWHERE as usize);
     match mean.get() {
         None => 1,
         Some(mean) if mean > LONG_MICROS => 1,
         Some(mean) => {
             let hidden = ROUND_TRIP_MICROS * slots as f32 / mean.max(0.1);
-            (hidden as u32).clamp(slots, MAX_WINDOW)
+            let most = (MAX_IN_ADVANCE / workers.max(1) as u32).clamp(slots, MAX_WINDOW);
+            (hidden as u32).clamp(slots, most)
         }
     }
 }

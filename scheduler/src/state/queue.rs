@@ -7,7 +7,7 @@ use std::{
 
 use dasklet_core::{JobId, SpecId, TaskId};
 
-use super::TaskState;
+use super::{TaskState, Time};
 
 /// Index of an entry that stands for all members of a task array that were not handed out yet.
 pub(super) const CURSOR: u32 = u32::MAX;
@@ -21,17 +21,25 @@ pub(super) struct Entry {
     pub order: u32,
     pub spec: SpecId,
     pub index: u32,
+    /// Since when it could run, in milliseconds that begin again every seven weeks.
+    since: u32,
 }
 
 impl Entry {
-    pub fn new(priority: i32, generation: u32, order: u32, task: TaskId) -> Self {
+    pub fn new(priority: i32, generation: u32, order: u32, task: TaskId, now: Time) -> Self {
         let priority = !((priority as u32) ^ 0x8000_0000);
         Self {
             key: u64::from(priority) << 32 | u64::from(generation),
             order,
             spec: task.spec,
             index: task.index,
+            since: (now.0 / 1000) as u32,
         }
+    }
+
+    /// How long it could have run already, in microseconds, to the millisecond.
+    pub const fn waited(&self, now: Time) -> u64 {
+        ((now.0 / 1000) as u32).wrapping_sub(self.since) as u64 * 1000
     }
 }
 
@@ -108,6 +116,43 @@ impl Queue {
     }
 }
 
+/// All queues by number. A number is used again once its queue is gone.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    slots: Vec<Option<Queue>>,
+    free: Vec<u32>,
+}
+
+impl Queues {
+    pub fn add(&mut self, queue: Queue) -> u32 {
+        if let Some(id) = self.free.pop() {
+            self.slots[id as usize] = Some(queue);
+            return id;
+        }
+        self.slots.push(Some(queue));
+        self.slots.len() as u32 - 1
+    }
+
+    pub fn get(&self, id: u32) -> Option<&Queue> {
+        self.slots.get(id as usize)?.as_ref()
+    }
+
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Queue> {
+        self.slots.get_mut(id as usize)?.as_mut()
+    }
+
+    pub fn remove(&mut self, id: u32) -> Option<Queue> {
+        let queue = self.slots.get_mut(id as usize)?.take()?;
+        self.free.push(id);
+        Some(queue)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Queue)> {
+        let numbered = self.slots.iter().enumerate();
+        numbered.filter_map(|(id, queue)| queue.as_ref().map(|queue| (id as u32, queue)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,13 +161,15 @@ mod tests {
     fn higher_priority_then_submission_then_order_then_index() {
         let mut queue = Queue::new(JobId(0), 0);
         let task = |spec, index| TaskId::new(SpecId(spec), index);
+        let now = Time(7_000_000);
+        assert_eq!(size_of::<Entry>(), 24);
         let sorted = [
-            Entry::new(5, 9, 9, task(9, 0)),
-            Entry::new(0, 1, 0, task(2, 0)),
-            Entry::new(0, 1, 3, task(1, 0)),
-            Entry::new(0, 1, 3, task(1, CURSOR)),
-            Entry::new(0, 2, 0, task(3, 0)),
-            Entry::new(-1, 0, 0, task(0, 0)),
+            Entry::new(5, 9, 9, task(9, 0), now),
+            Entry::new(0, 1, 0, task(2, 0), now),
+            Entry::new(0, 1, 3, task(1, 0), now),
+            Entry::new(0, 1, 3, task(1, CURSOR), now),
+            Entry::new(0, 2, 0, task(3, 0), now),
+            Entry::new(-1, 0, 0, task(0, 0), now),
         ];
         for position in [3, 5, 0, 2, 4, 1] {
             queue.push(sorted[position]);

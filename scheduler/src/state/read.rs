@@ -53,16 +53,20 @@ impl State {
             EdgeOutput::Fixed(output) => output,
             EdgeOutput::MyIndex => task.index,
         };
+        let varying = self.specs.get(edge.source).is_some_and(|spec| spec.varying);
         let Some(source) = Self::source_task(task, edge) else {
             let members = self.specs.get(edge.source).map_or(0, |spec| spec.len());
-            return InputView::Many(ManyView { spec: edge.source, output, members, state: self });
+            let spec = edge.source;
+            return InputView::Many(ManyView { spec, output, members, varying, state: self });
         };
         InputView::One {
             task: source,
             output,
             holders: self.holders_slice(source),
+            caches: self.caches_of(source),
             nbytes: self.output_bytes(source, output),
             inline: self.inline.get(&source).map(AsRef::as_ref),
+            varying,
         }
     }
 

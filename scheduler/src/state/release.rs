@@ -6,6 +6,7 @@ use super::{
     Action, LocalRange, State, TaskState, Time, ToWorker,
     members::{COPIES, INLINE, NOWHERE, REMADE, SIZES, WANTED},
     spec::{EdgeMembers, Spec},
+    timers::Timer,
 };
 
 impl State {
@@ -124,6 +125,11 @@ impl State {
             || spec.expecting
             || cell.state == TaskState::Done && spec.retained > 0 && self.irreplaceable(spec)
             || self.needed(task);
+        if kept && spec.is_put && cell.state == TaskState::Delayed && !cell.has(WANTED) {
+            // Its client may never write it: who waits for it is not to wait for ever.
+            let grace = self.config.irreplaceable_grace_micros;
+            self.timers.add(self.now.after_micros(grace), Timer::PutGrace(task));
+        }
         if cell.state == TaskState::Done && cell.has(INLINE) && !self.needed(task) {
             self.drop_inline(task);
         }
@@ -212,7 +218,8 @@ impl State {
     /// Drops a done task's outputs everywhere.
     pub(super) fn drop_outputs(&mut self, task: TaskId, tell: bool) {
         let Some(cell) = self.specs.cell(task) else { return };
-        for holder in self.holders(task).to_vec() {
+        self.drop_caches(task, tell);
+        for holder in self.holders(task) {
             self.forget_held(holder, cell.nbytes);
             if tell {
                 self.actions.push(Action::Worker(holder, ToWorker::Release(task)));

@@ -6,9 +6,11 @@ use dasklet_core::{JobId, SessionId, SpecId, TaskId, WorkerId};
 
 use super::{
     Action, FastMap, JobProgress, JobSummary, LocalRange, State, SubmitError, TaskState, Time,
-    ToSession, timers::Timer,
+    ToSession, ToWorker, timers::Timer,
 };
 
+/// Most numbers in one run of [`State::specs_of`].
+const RUN: usize = 1 << 16;
 /// Longest name of a session or a job, in bytes.
 const MAX_NAME: usize = 1024;
 
@@ -133,6 +135,28 @@ impl State {
         }
     }
 
+    /// What descriptions the numbers of these ranges became, as runs of numbers without gaps.
+    #[must_use]
+    pub fn specs_of(&self, s: SessionId, ranges: &[LocalRange]) -> Vec<(u64, Vec<u32>)> {
+        let Some(session) = self.sessions.get(&s) else { return Vec::new() };
+        let mut runs: Vec<(u64, Vec<u32>)> = Vec::new();
+        for range in ranges {
+            let end = range.local.saturating_add(range.count.max(1)).min(session.locals.next());
+            for local in range.local..end {
+                let Some(spec) = session.locals.get(local) else { continue };
+                match runs.last_mut() {
+                    Some((first, specs))
+                        if *first + specs.len() as u64 == local && specs.len() < RUN =>
+                    {
+                        specs.push(spec.0);
+                    }
+                    _ => runs.push((local, vec![spec.0])),
+                }
+            }
+        }
+        runs
+    }
+
     /// The end of a session: all its interest is dropped.
     pub fn close_session(&mut self, now: Time, s: SessionId) {
         self.now = now;
@@ -187,6 +211,21 @@ impl State {
             )));
         }
         if session.jobs.len() >= most {
+            let jobs = &mut self.jobs;
+            session
+                .jobs
+                .retain(|_, id| jobs.get(id).is_some_and(|job| !job.closed || job.specs > 0));
+            let over: Vec<JobId> = jobs
+                .iter()
+                .filter(|(_, job)| job.session == s && job.closed && job.specs == 0)
+                .map(|(id, _)| *id)
+                .collect();
+            over.into_iter().for_each(|id| self.drop_job(id));
+        }
+        let Some(session) = self.sessions.get_mut(&s) else {
+            return Err(SubmitError::Limit("the session is over: connect again".to_owned()));
+        };
+        if session.jobs.len() >= most {
             return Err(SubmitError::Limit(format!(
                 "a session has at most {most} jobs: use fewer, or another session"
             )));
@@ -240,11 +279,20 @@ impl State {
     }
 
     pub(super) fn drop_job_if_over(&mut self, job: JobId) {
-        if self.jobs.get(&job).is_some_and(|job| job.orphaned && job.specs == 0)
-            && let Some(job) = self.jobs.remove(&job)
-        {
-            for (_, queue) in job.queues {
-                self.queues.remove(&queue);
+        if self.jobs.get(&job).is_some_and(|job| job.orphaned && job.specs == 0) {
+            self.drop_job(job);
+        }
+    }
+
+    fn drop_job(&mut self, job: JobId) {
+        let Some(job) = self.jobs.remove(&job) else { return };
+        for (_, queue) in job.queues {
+            // Its number may be another's soon.
+            if let Some(queue_of) = self.queues.remove(queue)
+                && queue_of.listed
+            {
+                let class = &mut self.interned.classes[queue_of.class as usize];
+                class.queues.retain(|id| *id != queue);
             }
         }
     }
@@ -297,6 +345,7 @@ impl State {
 
     /// A client could not read a wanted task's outputs from `failed_holder`: it is told of another
     /// holder, or of the same if there is no other, or of the end once the task has run again.
+    /// `missing`: that holder was asked and does not have them.
     pub fn refetch(
         &mut self,
         now: Time,
@@ -304,6 +353,7 @@ impl State {
         local: u64,
         index: u32,
         failed_holder: WorkerId,
+        missing: bool,
     ) {
         self.now = now;
         let Some(spec) = self.sessions.get(&s).and_then(|s| s.locals.get(local)) else { return };
@@ -311,6 +361,17 @@ impl State {
         if self.puts.contains_key(&spec) {
             // The client does not know where to put it.
             return self.target_put(spec);
+        }
+        if missing && self.holds(failed_holder, task) {
+            let sole = self.holders(task).len() == 1;
+            if sole && self.specs.get(spec).is_some_and(|spec| self.irreplaceable(spec)) {
+                // Nothing could replace it: its holder itself is to say that it is lost.
+                self.tell(failed_holder, ToWorker::Confirm(task));
+            } else {
+                self.remove_holder(task, failed_holder);
+                self.tell(failed_holder, ToWorker::Release(task));
+                self.settle();
+            }
         }
         let holders = self.holders(task);
         let other = holders.iter().find(|holder| **holder != failed_holder);
@@ -351,7 +412,7 @@ impl State {
     fn progress_of(&self, job: &Job) -> JobProgress {
         let mut sum = [0u64; TaskState::COUNT];
         for (_, queue) in &job.queues {
-            if let Some(queue) = self.queues.get(queue) {
+            if let Some(queue) = self.queues.get(*queue) {
                 sum.iter_mut().zip(queue.tasks).for_each(|(sum, tasks)| *sum += tasks);
             }
         }

@@ -4,7 +4,7 @@ use dasklet_core::{JobId, Key, SpecId, TaskId};
 use smallvec::SmallVec;
 
 use super::{
-    FastMap,
+    FastMap, TaskState,
     classes::Mean,
     members::{Cell, Members},
 };
@@ -48,6 +48,8 @@ pub(super) struct MemberConsumers {
 #[derive(Debug)]
 pub(super) struct Array {
     pub members: Members,
+    /// The index of the first member as people count.
+    pub first_index: u32,
     /// Consumers that read their own index.
     pub same_index: SmallVec<[SpecId; 2]>,
     /// Consumers that read one member.
@@ -120,13 +122,23 @@ pub(super) struct Spec {
     /// It, or something that it reads from afar, gives something else each time: copies from
     /// before it was made again are not copies of what it gives now.
     pub varying: bool,
-    /// Nothing reads it yet and its job may still submit what does.
+    /// Nothing reads all of it yet, and its job may still submit what does.
     pub expecting: bool,
     /// Listed to be looked at: release or forget.
     pub dirty: bool,
 }
 
 impl Spec {
+    /// Counts that `n` tasks changed their state; true if the last pending one ended.
+    pub fn count(&mut self, from: TaskState, to: TaskState, n: u32) -> bool {
+        match (from.is_pending(), to.is_pending()) {
+            (true, false) => self.pending -= n,
+            (false, true) => self.pending += n,
+            _ => {}
+        }
+        from.is_pending() && self.pending == 0
+    }
+
     pub fn is_array(&self) -> bool {
         matches!(self.tasks, Tasks::Array(_))
     }
@@ -150,6 +162,11 @@ impl Spec {
             Tasks::One(own) => *own = cell,
             Tasks::Array(array) => array.members.set(index, cell),
         }
+    }
+
+    /// A member's index as people count.
+    pub fn shown_index(&self, index: u32) -> u32 {
+        self.array().map_or(0, |array| array.first_index).saturating_add(index)
     }
 
     pub fn array(&self) -> Option<&Array> {

@@ -114,6 +114,7 @@ impl State {
             None => Tasks::One(Cell::new(TaskState::Waiting, task.wanted)),
             Some(len) => Tasks::Array(Box::new(Array {
                 members: Members::new(len, task.wanted),
+                first_index: task.first_index,
                 same_index: Default::default(),
                 by_member: Default::default(),
                 available: 0,
@@ -154,7 +155,7 @@ impl State {
         let len = u64::from(spec.len());
         self.counters.accepted += len;
         self.counters.tasks[TaskState::Waiting as usize] += len;
-        if let Some(queue) = self.queues.get_mut(&spec.queue) {
+        if let Some(queue) = self.queues.get_mut(spec.queue) {
             queue.tasks[TaskState::Waiting as usize] += len;
         }
         let hash = (!spec.key.is_empty()).then(|| self.hash_key(&spec.key));
@@ -177,10 +178,16 @@ impl State {
     fn connect(&mut self, id: SpecId) {
         let Some(spec) = self.specs.get_mut(id) else { return };
         let inputs = std::mem::take(&mut spec.inputs);
+        let len = spec.len();
         for edge in &inputs {
             let Some(source) = self.specs.get_mut(edge.source) else { continue };
             source.retained += 1;
-            source.expecting = false;
+            // Members that are not read yet may be read by what is still to come.
+            source.expecting &= match edge.members {
+                EdgeMembers::Whole | EdgeMembers::All => false,
+                EdgeMembers::SameIndex => len < source.len(),
+                EdgeMembers::One(_) => true,
+            };
             match edge.members {
                 EdgeMembers::Whole | EdgeMembers::All => source.consumers.push(id),
                 EdgeMembers::One(member) => {
@@ -235,9 +242,7 @@ impl State {
         if let Some(queue) = known {
             return (options, queue);
         }
-        let queue = self.next_queue;
-        self.next_queue += 1;
-        self.queues.insert(queue, Queue::new(job, class));
+        let queue = self.queues.add(Queue::new(job, class));
         if let Some(job) = self.jobs.get_mut(&job) {
             job.queues.push((class, queue));
         }

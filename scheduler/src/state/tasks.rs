@@ -32,9 +32,15 @@ impl State {
         if before.state != after.state {
             if !after.state.is_pending() && before.has(HISTORY) {
                 self.history.remove(&task);
-                self.clear_flag(task, HISTORY);
+                let mut cell = spec.cell(task.index);
+                cell.flags &= !HISTORY;
+                spec.put_cell(task.index, cell);
             }
-            self.count(task.spec, before.state, after.state, 1);
+            let (queue, closed) = (spec.queue, spec.count(before.state, after.state, 1));
+            self.tally(queue, before.state, after.state, 1);
+            if closed {
+                self.close(task.spec);
+            }
         }
     }
 
@@ -64,20 +70,19 @@ impl State {
             return;
         }
         let Some(spec) = self.specs.get_mut(id) else { return };
+        let (queue, closed) = (spec.queue, spec.count(from, to, n));
+        self.tally(queue, from, to, n);
+        if closed {
+            self.close(id);
+        }
+    }
+
+    /// Keeps the totals and the queue's listing.
+    fn tally(&mut self, queue_id: u32, from: TaskState, to: TaskState, n: u32) {
         let many = u64::from(n);
         self.counters.tasks[from as usize] -= many;
         self.counters.tasks[to as usize] += many;
-        let queue_id = spec.queue;
-        let closed = if from.is_pending() && !to.is_pending() {
-            spec.pending -= n;
-            spec.pending == 0
-        } else {
-            if !from.is_pending() && to.is_pending() {
-                spec.pending += n;
-            }
-            false
-        };
-        if let Some(queue) = self.queues.get_mut(&queue_id) {
+        if let Some(queue) = self.queues.get_mut(queue_id) {
             queue.tasks[from as usize] -= many;
             queue.tasks[to as usize] += many;
             if from == TaskState::Ready || to == TaskState::Ready {
@@ -95,9 +100,6 @@ impl State {
                     }
                 }
             }
-        }
-        if closed {
-            self.close(id);
         }
     }
 
@@ -177,8 +179,8 @@ impl State {
         let again = task.index != CURSOR && spec.cell(task.index).has(AGAIN);
         // What runs again goes before what never ran, within its priority.
         let generation = if again { 0 } else { spec.generation };
-        let entry = Entry::new(priority, generation, spec.order, task);
-        if let Some(queue) = self.queues.get_mut(&spec.queue) {
+        let entry = Entry::new(priority, generation, spec.order, task, self.now);
+        if let Some(queue) = self.queues.get_mut(spec.queue) {
             queue.push(entry);
             if queue.entries() as u64 > 4 * queue.ready() + 1024 {
                 self.compact_queue(self.specs.get(task.spec).map_or(0, |spec| spec.queue));
@@ -187,7 +189,7 @@ impl State {
     }
 
     fn compact_queue(&mut self, id: u32) {
-        let Some(mut queue) = self.queues.remove(&id) else { return };
+        let Some(queue) = self.queues.get_mut(id) else { return };
         let specs = &self.specs;
         queue.retain(|entry| {
             entry.index == CURSOR
@@ -195,7 +197,6 @@ impl State {
                     .cell(TaskId::new(entry.spec, entry.index))
                     .is_some_and(|cell| cell.state == TaskState::Ready)
         });
-        self.queues.insert(id, queue);
     }
 
     /// All that this description reads as a whole is there.

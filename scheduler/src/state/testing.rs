@@ -5,8 +5,8 @@ use dasklet_core::{
 };
 
 use super::{
-    Action, Config, Dependency, FailedRun, FinishedRun, LocalRange, Members, Output, Source, State,
-    SubmittedTask, TaskOptions, Time, ToSession, ToWorker, WorkerDescription,
+    Action, Config, Dependency, FailedRun, FinishedRun, LocalRange, LostInput, Members, Output,
+    Source, State, SubmittedTask, TaskOptions, Time, ToSession, ToWorker, WorkerDescription,
 };
 
 /// One description.
@@ -19,6 +19,7 @@ pub(super) fn task() -> TaskBuilder {
         dependencies: Vec::new(),
         options: 0,
         array: None,
+        first_index: 0,
         outputs: 1,
         order: 0,
         wanted: true,
@@ -34,6 +35,11 @@ impl TaskBuilder {
 
     pub fn array(mut self, len: u32) -> Self {
         self.0.array = Some(len);
+        self
+    }
+
+    pub fn first_index(mut self, index: u32) -> Self {
+        self.0.first_index = index;
         self
     }
 
@@ -175,6 +181,10 @@ impl TestState {
         class: ErrorClass,
         lost_inputs: Vec<(TaskId, WorkerId)>,
     ) {
+        let lost_inputs = lost_inputs
+            .into_iter()
+            .map(|(task, holder)| LostInput { task, holder, missing: true })
+            .collect();
         let failed = FailedRun {
             class,
             message: "it broke".to_owned(),

@@ -357,7 +357,7 @@ fn a_returning_worker_brings_its_data_back() {
     s.submit(vec![task()]);
     let id = s.run_all()[0];
     s.lose(a, DeathCause::ConnectionLost);
-    let held = vec![super::Held::Task { task: id, nbytes: 8 }];
+    let held = vec![super::Held { task: id, nbytes: 8 }];
     let (_, keep) = s.state.add_worker(s.now, super::testing::worker("a", 1), held);
     s.schedule();
     assert_eq!(keep, [id]);

@@ -9,6 +9,11 @@ use super::{
     spec::{EdgeMembers, EdgeOutput},
 };
 
+/// What a task reads is listed in one message: at most so many bytes, for each member of a range
+/// and for each single one.
+const MAX_LISTED_BYTES: u64 = 3 << 20;
+const MEMBER_BYTES: u64 = 15;
+const EDGE_BYTES: u64 = 32;
 /// Tasks of a circle that an error names.
 const MAX_CIRCLE: usize = 20;
 
@@ -104,6 +109,7 @@ impl State {
                 forward |= matches!(edge.from, From::New(source) if source >= position);
                 resolved.push(edge);
             }
+            self.check_reads(first + position as u64, tasks, task, &resolved)?;
             all.push(resolved);
         }
         if forward {
@@ -153,6 +159,34 @@ impl State {
         let most = self.config.max_outputs;
         if task.outputs == 0 || task.outputs > most {
             return limit(format!("has {} outputs: give it 1 to {most}", task.outputs));
+        }
+        Ok(())
+    }
+
+    /// What one task reads must fit into one message to its worker.
+    fn check_reads(
+        &self,
+        local: u64,
+        tasks: &[SubmittedTask],
+        task: &SubmittedTask,
+        edges: &[Resolved],
+    ) -> Result<(), SubmitError> {
+        let bytes = |edge: &Resolved| match (edge.members, edge.from) {
+            (EdgeMembers::All, From::New(source)) => {
+                MEMBER_BYTES * u64::from(tasks[source].array.unwrap_or(1))
+            }
+            (EdgeMembers::All, From::Known(id)) => {
+                MEMBER_BYTES * self.specs.get(id).map_or(0, |spec| u64::from(spec.len()))
+            }
+            _ => EDGE_BYTES,
+        };
+        let listed: u64 = edges.iter().map(bytes).sum();
+        if listed > MAX_LISTED_BYTES {
+            return Err(SubmitError::Limit(format!(
+                "task {} reads more outputs than one task may, about {}: combine them in steps, a few thousand at a time",
+                name(local, task),
+                MAX_LISTED_BYTES / MEMBER_BYTES
+            )));
         }
         Ok(())
     }

@@ -50,10 +50,14 @@ pub enum InputView<'a> {
         output: u32,
         /// Who holds it; empty if it was lost a moment ago.
         holders: &'a [WorkerId],
+        /// Who may have it besides, see `State::copy_cached`.
+        caches: &'a [WorkerId],
         /// Its size in bytes.
         nbytes: u64,
         /// The value itself if it is small.
         inline: Option<&'a [u8]>,
+        /// It comes out differently when it is made again: what is no holder's may be older.
+        varying: bool,
     },
     /// One output of every member of a task array.
     Many(ManyView<'a>),
@@ -68,6 +72,8 @@ pub struct ManyView<'a> {
     pub output: u32,
     /// How many members.
     pub members: u32,
+    /// They come out differently when they are made again.
+    pub varying: bool,
     pub(super) state: &'a State,
 }
 
@@ -121,6 +127,12 @@ impl<'a> DefinitionView<'a> {
     #[must_use]
     pub const fn options(&self) -> &'a TaskOptions {
         self.options
+    }
+
+    /// The index of the first member of a task array as people count.
+    #[must_use]
+    pub fn first_index(&self) -> u32 {
+        self.spec.shown_index(0)
     }
 
     /// Members of a task array; `None` for a described task.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use dasklet_core::{TaskId, WorkerId, demand::MemberState};
 use smallvec::SmallVec;
 
-use super::{Time, WorkerDescription, WorkerMetrics, bits::Bits, classes::Class};
+use super::{FastMap, Time, WorkerDescription, WorkerMetrics, bits::Bits, classes::Class};
 
 /// What one worker has of one class.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,10 @@ pub(super) struct Worker {
     /// How many of `held` it holds.
     pub held_live: u32,
     pub held_bytes: u64,
+    /// Tasks of which it keeps copies that it read, and others of which it kept some.
+    pub cached: Vec<TaskId>,
+    /// How many of `cached` it keeps.
+    pub cached_live: u32,
     /// Classes that it can run.
     pub capable: Bits,
     pub listed_slots: Bits,
@@ -60,10 +64,15 @@ pub(super) struct Worker {
     pub to_move: Vec<TaskId>,
     /// While draining: of these copies were asked for elsewhere.
     pub moving: Vec<TaskId>,
+    /// While draining: when it is looked whether copies are still on their way.
+    pub retry_at: Time,
+    pub retries: u32,
     /// When running tasks are stopped, if it drains with a deadline.
     pub drain_until: Option<Time>,
-    /// Copies it was asked to fetch for draining workers.
-    pub incoming: Vec<(TaskId, WorkerId)>,
+    /// Copies it was asked to fetch for draining workers, with who drains.
+    pub incoming: FastMap<TaskId, WorkerId>,
+    /// Bytes of these.
+    pub incoming_bytes: u64,
 }
 
 impl Worker {

@@ -47,6 +47,7 @@ pub fn submission(
             dependencies,
             options: options.len() as u32,
             array,
+            first_index: 0,
             outputs: own.outputs,
             order: rng.random_range(0..5),
             wanted: rng.random_bool(0.5),

@@ -13,8 +13,15 @@ pub struct Assigned {
     pub task: TaskId,
     pub outputs: u32,
     pub announce: bool,
-    /// Tasks to read, with who held them.
-    pub inputs: Vec<(TaskId, Vec<WorkerId>)>,
+    pub inputs: Vec<Read>,
+    pub varying: bool,
+}
+
+/// A task to read, with who held or cached it.
+#[derive(Debug, Clone)]
+pub struct Read {
+    pub task: TaskId,
+    pub holders: Vec<WorkerId>,
     pub varying: bool,
 }
 
@@ -22,15 +29,20 @@ pub struct Assigned {
 pub struct Stored {
     pub nbytes: u64,
     pub made_of: Provenance,
+    /// Kept from a read, held for nobody.
+    pub cache: bool,
 }
 
 #[derive(Debug, Clone)]
 pub enum Report {
     Started(RunId),
     Finished(RunId, Vec<u64>, Option<Box<[u8]>>),
-    Failed(RunId, ErrorClass, Vec<(TaskId, WorkerId)>),
+    /// The last says whether the holder was reached.
+    Failed(RunId, ErrorClass, Vec<(TaskId, WorkerId, bool)>),
     Returned(RunId),
     Copy(TaskId, u64),
+    Cached(TaskId),
+    Dropped(TaskId),
     Leaving,
 }
 

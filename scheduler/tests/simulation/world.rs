@@ -9,15 +9,15 @@ use dasklet_core::{
     DeathCause, ErrorClass, Resources, RunId, SessionId, TaskId, WorkerId, demand::MemberRef,
 };
 use dasklet_scheduler::state::{
-    Action, Config, FailedRun, FinishedRun, Held, InputView, LocalRange, State, TaskState, Time,
-    ToSession, ToWorker, WorkerDescription,
+    Action, Config, FailedRun, FinishedRun, Held, InputView, LocalRange, LostInput, State,
+    TaskState, Time, ToSession, ToWorker, WorkerDescription,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
     client::{Description, End, SimClient},
     graph::{self, Known},
-    worker::{Assigned, Provenance, Report, SimWorker, Stored},
+    worker::{Assigned, Provenance, Read, Report, SimWorker, Stored},
 };
 
 /// What happens to workers.
@@ -236,11 +236,15 @@ impl World {
         let mut inputs = Vec::new();
         for input in view.inputs() {
             match input {
-                InputView::One { task, holders, .. } => inputs.push((task, holders.to_vec())),
+                InputView::One { task, holders, caches, varying, .. } => {
+                    let holders = holders.iter().chain(caches).copied().collect();
+                    inputs.push(Read { task, holders, varying });
+                }
                 InputView::Many(many) => {
                     for (index, member) in many.iter().enumerate() {
                         let task = TaskId::new(many.spec, index as u32);
-                        inputs.push((task, vec![member.holder]));
+                        let (holders, varying) = (vec![member.holder], many.varying);
+                        inputs.push(Read { task, holders, varying });
                     }
                 }
             }
@@ -302,6 +306,10 @@ impl World {
                 self.state.run_finished(now, id, run, f);
             }
             Report::Failed(run, class, lost_inputs) => {
+                let lost_inputs = lost_inputs
+                    .into_iter()
+                    .map(|(task, holder, missing)| LostInput { task, holder, missing })
+                    .collect();
                 let message = "simulated".to_owned();
                 let cause =
                     (class == ErrorClass::Crashed).then_some(DeathCause::Signal { signal: 9 });
@@ -310,6 +318,8 @@ impl World {
             }
             Report::Returned(run) => self.state.run_returned(now, id, run),
             Report::Copy(task, nbytes) => self.state.copy_held(now, id, task, nbytes),
+            Report::Cached(task) => self.state.copy_cached(now, id, task),
+            Report::Dropped(task) => self.state.copy_dropped(now, id, task),
             Report::Leaving => self.state.worker_leaving(now, id),
         }
     }
@@ -358,10 +368,21 @@ impl World {
                 let stored = self
                     .index_of(from)
                     .and_then(|index| self.workers[index].store.get(&task).cloned());
-                if let Some(stored) = stored {
+                let store = &mut self.workers[index].store;
+                if !store.contains_key(&task)
+                    && let Some(stored) = stored
+                {
+                    store.insert(task, stored);
+                }
+                if let Some(stored) = store.get_mut(&task) {
+                    stored.cache = false;
                     let nbytes = stored.nbytes;
-                    self.workers[index].store.insert(task, stored);
                     self.send_up(id, Report::Copy(task, nbytes));
+                }
+            }
+            ToWorker::Confirm(task) => {
+                if !worker.store.contains_key(&task) {
+                    self.send_up(id, Report::Dropped(task));
                 }
             }
             ToWorker::Shutdown => {
@@ -402,25 +423,37 @@ impl World {
         let run = assigned.run;
         let mut made_of = Provenance::new();
         let mut lost = Vec::new();
-        for (task, holders) in &assigned.inputs {
-            let own = self.workers[index].store.get(task).map(|_| index);
-            let holder = own.or_else(|| {
+        let mut cached = Vec::new();
+        for Read { task, holders, varying } in &assigned.inputs {
+            let named =
+                |found: usize| self.workers[found].id.is_some_and(|id| holders.contains(&id));
+            let own = self.workers[index].store.contains_key(task) && (!varying || named(index));
+            let found = own.then_some(index).or_else(|| {
                 holders
                     .iter()
                     .filter_map(|holder| self.index_of(*holder))
                     .find(|index| self.workers[*index].store.contains_key(task))
             });
-            // What is left of an earlier life of this worker is not what the scheduler means.
-            let holder = holder
-                .filter(|found| self.workers[*found].id.is_some_and(|id| holders.contains(&id)));
-            match holder {
-                Some(found) => made_of.extend(
-                    self.workers[found].store[task].made_of.iter().map(|(task, v)| (*task, *v)),
+            match found {
+                Some(found) => {
+                    let stored = self.workers[found].store[task].clone();
+                    made_of.extend(stored.made_of.iter().map(|(task, v)| (*task, *v)));
+                    if found != index && !varying && self.rng.random_bool(0.5) {
+                        let stored = Stored { cache: true, ..stored };
+                        self.workers[index].store.insert(*task, stored);
+                        cached.push(*task);
+                    }
+                }
+                None => lost.extend(
+                    holders.iter().map(|holder| (*task, *holder, self.index_of(*holder).is_some())),
                 ),
-                None => lost.extend(holders.first().map(|holder| (*task, *holder))),
             }
         }
-        if !lost.is_empty() || assigned.inputs.iter().any(|(_, holders)| holders.is_empty()) {
+        let id = self.workers[index].id;
+        for (task, id) in cached.into_iter().zip(id.into_iter().cycle()) {
+            self.send_up(id, Report::Cached(task));
+        }
+        if !lost.is_empty() || assigned.inputs.iter().any(|read| read.holders.is_empty()) {
             return Report::Failed(run, ErrorClass::InputLost, lost);
         }
         if self.mode != Mode::Drains && self.rng.random_bool(0.03) {
@@ -437,7 +470,9 @@ impl World {
         let nbytes: Vec<u64> =
             (0..assigned.outputs).map(|_| self.rng.random_range(0..200_000)).collect();
         let total = nbytes.iter().sum();
-        self.workers[index].store.insert(assigned.task, Stored { nbytes: total, made_of });
+        self.workers[index]
+            .store
+            .insert(assigned.task, Stored { nbytes: total, made_of, cache: false });
         let inline = (nbytes.len() == 1 && self.rng.random_bool(0.3)).then(|| vec![1, 2].into());
         Report::Finished(run, nbytes, inline)
     }
@@ -486,7 +521,8 @@ impl World {
         let held = worker
             .store
             .iter()
-            .map(|(task, stored)| Held::Task { task: *task, nbytes: stored.nbytes })
+            .filter(|(_, stored)| !stored.cache)
+            .map(|(task, stored)| Held { task: *task, nbytes: stored.nbytes })
             .collect();
         let (id, keep) = self.state.add_worker(Time(self.now), description, held);
         let worker = &mut self.workers[index];
@@ -554,7 +590,7 @@ impl World {
     // ---- chance
 
     fn chance(&mut self) {
-        let kind = self.rng.random_range(0..24);
+        let kind = self.rng.random_range(0..26);
         let index = self.rng.random_range(0..self.workers.len());
         let risky = self.mode != Mode::Drains;
         match kind {
@@ -598,7 +634,38 @@ impl World {
                     self.state.lost(self.time(), &m, DeathCause::Evicted);
                 }
             }
+            24 => self.drop_caches(index),
+            25 if risky => self.lose_silently(index),
             _ => {}
+        }
+    }
+
+    /// The worker's memory is short.
+    fn drop_caches(&mut self, index: usize) {
+        let worker = &mut self.workers[index];
+        let Some(id) = worker.id else { return };
+        let mut dropped: Vec<TaskId> =
+            worker.store.iter().filter(|(_, s)| s.cache).map(|(task, _)| *task).collect();
+        dropped.sort_unstable();
+        worker.store.retain(|_, stored| !stored.cache);
+        for task in dropped {
+            self.send_up(id, Report::Dropped(task));
+        }
+    }
+
+    /// An output is damaged, which is found out only when the client reads it.
+    fn lose_silently(&mut self, index: usize) {
+        let Some(id) = self.workers[index].id else { return };
+        let ended = self.client.ends.iter().filter(|(_, end)| **end == End::Done(id));
+        let Some((local, member)) = ended.map(|(member, _)| *member).min() else { return };
+        let known = self.client.descriptions.iter().find(|d| d.known.local == local);
+        let Some(description) = known.filter(|d| !d.released && self.client.connected) else {
+            return;
+        };
+        let task = TaskId::new(description.spec, member);
+        if self.workers[index].store.remove(&task).is_some() {
+            self.client.ends.remove(&(local, member));
+            self.state.refetch(self.time(), self.session, local, member, id, true);
         }
     }
 
@@ -661,7 +728,9 @@ impl World {
                 for id in workers {
                     if let Some(index) = self.index_of(id) {
                         let made_of = Provenance::from([(task, 0)]);
-                        self.workers[index].store.insert(task, Stored { nbytes: 100, made_of });
+                        self.workers[index]
+                            .store
+                            .insert(task, Stored { nbytes: 100, made_of, cache: false });
                         self.send_up(id, Report::Copy(task, 100));
                     }
                 }
@@ -688,7 +757,8 @@ impl World {
             .map(|d| d.known.local)
             .collect();
         for local in lost_puts {
-            self.state.refetch(self.time(), self.session, local, 0, WorkerId(u32::MAX));
+            let nobody = WorkerId(u32::MAX);
+            self.state.refetch(self.time(), self.session, local, 0, nobody, false);
         }
     }
 

@@ -71,6 +71,17 @@ impl Agenda {
         self.after_change(state, 0);
     }
 
+    /// The same, unless session `generation` is over. True if it was not.
+    pub fn tell_in(&self, generation: u64, add: impl FnOnce(&mut v1::WorkerMessage)) -> bool {
+        let mut state = self.lock();
+        if state.generation != generation {
+            return false;
+        }
+        add(state.news.rest());
+        self.after_change(state, 0);
+        true
+    }
+
     /// A run that never reached an executor has ended.
     pub fn ended(&self, ended: Ended) {
         let mut state = self.lock();

@@ -31,8 +31,14 @@ impl Folder {
     ///
     /// # Errors
     /// A file name leads out of the folder, an input is lost, or the disk does not take it.
-    pub fn prepare(worker: &Worker, run: &Run, command: &v1::Command) -> Result<Self, Box<Failed>> {
-        let folder = Self { path: worker.store.scratch().path().join(format!("run-{}", run.id)) };
+    pub fn prepare(
+        worker: &Worker,
+        run: &Run,
+        generation: u64,
+        command: &v1::Command,
+    ) -> Result<Self, Box<Failed>> {
+        let name = format!("run-{generation}-{}", run.id);
+        let folder = Self { path: worker.store.scratch().path().join(name) };
         let fault = |error: io::Error| {
             failed(TaskError::worker_fault(format!(
                 "cannot prepare the scratch folder {}: {error}; look at the space there",

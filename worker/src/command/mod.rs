@@ -5,4 +5,4 @@ mod run;
 mod table;
 
 pub(crate) use run::start_all;
-pub(crate) use table::Commands;
+pub(crate) use table::{Commands, RunKey};

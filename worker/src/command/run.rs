@@ -33,11 +33,13 @@ pub(crate) async fn start_all(worker: Arc<Worker>) {
         let (generation, commands) = worker.agenda.take_commands();
         for (run, class) in commands {
             let worker = worker.clone();
-            let stop = worker.commands.enter(run.id);
+            let run = Arc::new(run);
+            let key = (generation, run.id);
+            let stop = worker.commands.enter(key);
             tokio::spawn(async move {
                 let begun = Instant::now();
                 let ending = run_command(&worker, &run, generation, stop).await;
-                worker.commands.leave(run.id);
+                worker.commands.leave(key);
                 let micros = micros(begun.elapsed());
                 let ended = ending.map(|ending| Ended { run: run.id, micros, ending });
                 worker.agenda.command_ended(&class, generation, ended);
@@ -56,7 +58,7 @@ enum Outcome {
 /// `None`: nobody wants to know.
 async fn run_command(
     worker: &Arc<Worker>,
-    run: &Run,
+    run: &Arc<Run>,
     generation: u64,
     stop: UnboundedReceiver<Stop>,
 ) -> Option<Ending> {
@@ -73,17 +75,26 @@ async fn run_command(
     } else {
         worker.agenda.tell(|message| message.started.push(run.id));
     }
-    let folder = match Folder::prepare(worker, run, command) {
-        Ok(folder) => folder,
-        Err(failed) => return Some(Ending::Failed(failed)),
+    let prepared = off_thread(worker, run, move |worker, run, command| {
+        Folder::prepare(worker, run, generation, command)
+    });
+    let folder = match prepared.await {
+        Ok(Ok(folder)) => folder,
+        Ok(Err(failed)) => return Some(Ending::Failed(failed)),
+        Err(error) => return Some(error.into()),
     };
     let child = match spawn(worker, run, command, &folder) {
         Ok(child) => child,
         Err(error) => return Some(error.into()),
     };
-    worker.commands.started(run.id, child.id());
+    worker.commands.started((generation, run.id), child.id());
     match watch(child, stop, run.spec.timeout).await {
-        Outcome::Report(report) => Some(judge(worker, run, generation, command, &folder, &report)),
+        Outcome::Report(report) => {
+            let judged = off_thread(worker, run, move |worker, run, command| {
+                judge(worker, run, generation, command, &folder, &report)
+            });
+            Some(judged.await.unwrap_or_else(Ending::from))
+        }
         Outcome::TimedOut(timeout) => Some(timed_out(timeout).into()),
         Outcome::Stopped(Stop::Cancelled) => {
             Some(TaskError::new(ErrorClass::Cancelled, "cancelled").into())
@@ -92,6 +103,26 @@ async fn run_command(
         Outcome::Stopped(Stop::Memory(sentence)) => {
             Some(crashed(format!("command {:?} was {sentence}", command.argv), 0, 9))
         }
+    }
+}
+
+/// Does what reads and writes files where it holds up nobody.
+async fn off_thread<R: Send + 'static>(
+    worker: &Arc<Worker>,
+    run: &Arc<Run>,
+    work: impl FnOnce(&Worker, &Run, &v1::Command) -> R + Send + 'static,
+) -> Result<R, TaskError> {
+    let (worker, run) = (worker.clone(), run.clone());
+    let done = tokio::task::spawn_blocking(move || match &run.spec.body {
+        Body::Command(command) => Some(work(&worker, &run, command)),
+        _ => None,
+    });
+    match done.await {
+        Ok(Some(result)) => Ok(result),
+        Ok(None) => Err(TaskError::worker_fault("this is no command")),
+        Err(error) => Err(TaskError::worker_fault(format!(
+            "the worker could not handle the command's files: {error}"
+        ))),
     }
 }
 
@@ -124,7 +155,7 @@ fn spawn(
         // not end the guard before the command.
         .process_group(0);
     if run.spec.is_array {
-        guard.env("DASKLET_ARRAY_INDEX", run.index.to_string());
+        guard.env("DASKLET_ARRAY_INDEX", run.shown_index().to_string());
     }
     guard.spawn().map_err(|error| {
         TaskError::worker_fault(format!(

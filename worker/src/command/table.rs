@@ -11,9 +11,6 @@ use tokio::sync::mpsc;
 
 use crate::worker::lock;
 
-/// At the end of a worker, its commands are waited for so long; their guards need less.
-const LONGEST_STOP: Duration = Duration::from_secs(5);
-
 /// Why a command is to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -31,36 +28,40 @@ struct Entry {
     stop: mpsc::UnboundedSender<Stop>,
 }
 
+/// A run, after the session it belongs to: another life of the scheduler may give a new run the
+/// number of an old one that has not ended yet.
+pub(crate) type RunKey = (u64, u64);
+
 /// Running commands by run.
 #[derive(Debug, Default)]
 pub(crate) struct Commands {
-    running: Mutex<HashMap<u64, Entry>>,
+    running: Mutex<HashMap<RunKey, Entry>>,
 }
 
 impl Commands {
-    fn table(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
+    fn table(&self) -> MutexGuard<'_, HashMap<RunKey, Entry>> {
         lock(&self.running)
     }
 
     /// Lists a command that is about to start. What comes from the channel stops it.
-    pub(super) fn enter(&self, run: u64) -> mpsc::UnboundedReceiver<Stop> {
+    pub(super) fn enter(&self, run: RunKey) -> mpsc::UnboundedReceiver<Stop> {
         let (stop, stopped) = mpsc::unbounded_channel();
         self.table().insert(run, Entry { pid: None, stop });
         stopped
     }
 
-    pub(super) fn started(&self, run: u64, pid: Option<u32>) {
+    pub(super) fn started(&self, run: RunKey, pid: Option<u32>) {
         if let Some(entry) = self.table().get_mut(&run) {
             entry.pid = pid;
         }
     }
 
-    pub(super) fn leave(&self, run: u64) {
+    pub(super) fn leave(&self, run: RunKey) {
         self.table().remove(&run);
     }
 
     /// Processes of the guards, by run.
-    pub fn pids(&self) -> Vec<(u64, u32)> {
+    pub fn pids(&self) -> Vec<(RunKey, u32)> {
         self.table().iter().filter_map(|(run, entry)| Some((*run, entry.pid?))).collect()
     }
 
@@ -69,16 +70,17 @@ impl Commands {
         self.table().len() as u32
     }
 
-    pub fn cancel(&self, runs: &HashSet<u64>) {
-        for (run, entry) in self.table().iter() {
-            if runs.contains(run) {
+    /// Stops these runs of session `generation`.
+    pub fn cancel(&self, generation: u64, runs: &HashSet<u64>) {
+        for ((of, run), entry) in self.table().iter() {
+            if *of == generation && runs.contains(run) {
                 let _ = entry.stop.send(Stop::Cancelled);
             }
         }
     }
 
     /// The last rung of the memory ladder.
-    pub fn kill_for_memory(&self, run: u64, bytes: u64, resident: u64, limit: u64) {
+    pub fn kill_for_memory(&self, run: RunKey, bytes: u64, resident: u64, limit: u64) {
         if let Some(entry) = self.table().get(&run) {
             let _ = entry.stop.send(Stop::Memory(format!(
                 "killed by its worker: it used {}, which brought the worker to {} of its limit of {}; give the worker more memory, or the command less to do",
@@ -96,11 +98,11 @@ impl Commands {
         }
     }
 
-    /// Stops all and waits for their end.
-    pub async fn stop(&self) {
+    /// Stops all and waits for their end, but no longer than `longest`.
+    pub async fn stop(&self, longest: Duration) {
         self.end_session();
         let begun = Instant::now();
-        while self.running() > 0 && begun.elapsed() < LONGEST_STOP {
+        while self.running() > 0 && begun.elapsed() < longest {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }

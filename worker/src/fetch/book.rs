@@ -8,7 +8,10 @@ use foldhash::HashMap;
 use smallvec::SmallVec;
 use tonic::transport::Channel;
 
-use crate::spec::{Input, Run};
+use crate::{
+    news::Lost,
+    spec::{Input, Run},
+};
 
 /// Transfers from one peer at a time.
 const TRANSFERS_PER_PEER: u32 = 2;
@@ -27,6 +30,8 @@ pub(crate) struct Wanted {
     pub output: u32,
     pub holders: SmallVec<[u32; 2]>,
     pub nbytes: u64,
+    /// It may be kept as a cache.
+    pub keep: bool,
     pub position: u32,
     pub member: Option<u32>,
 }
@@ -35,7 +40,7 @@ pub(crate) struct Wanted {
 pub(super) struct Waiting {
     pub run: Run,
     pub missing: usize,
-    pub lost: Vec<(u64, u32)>,
+    pub lost: Vec<Lost>,
 }
 
 #[derive(Debug)]
@@ -48,8 +53,10 @@ pub(super) enum Waiter {
 #[derive(Debug)]
 pub(super) struct Sought {
     nbytes: u64,
+    keep: bool,
     holders: SmallVec<[u32; 2]>,
-    tried: SmallVec<[u32; 2]>,
+    /// With whether it answered that it has not got it.
+    tried: SmallVec<[(u32, bool); 2]>,
     next: usize,
     round: u32,
     waiters: SmallVec<[Waiter; 1]>,
@@ -57,7 +64,6 @@ pub(super) struct Sought {
 
 #[derive(Debug)]
 pub(super) struct Replica {
-    pub key: Bytes,
     pub from: u32,
     pub outputs: u32,
     pub nbytes: u64,
@@ -73,9 +79,18 @@ pub(super) struct Peer {
     pub active: u32,
 }
 
+impl Peer {
+    /// Something is queued although it has no address.
+    fn is_in_vain(&self) -> bool {
+        self.address.is_empty() && !self.queue.is_empty()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Book {
     pub session: u64,
+    /// This worker's id.
+    pub me: u32,
     pub peers: HashMap<u32, Peer>,
     pub sought: HashMap<OutputKey, Sought>,
     pub waiting: HashMap<u64, Waiting>,
@@ -109,7 +124,7 @@ pub(super) enum Outcome {
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     pub ready: Vec<Run>,
-    pub failed: Vec<(u64, Vec<(u64, u32)>)>,
+    pub failed: Vec<(u64, Vec<Lost>)>,
     pub copies: Vec<(TaskId, Bytes)>,
     pub replicas: Vec<(TaskId, Replica)>,
 }
@@ -119,12 +134,15 @@ impl Book {
         &mut self,
         key: OutputKey,
         nbytes: u64,
+        keep: bool,
         holders: SmallVec<[u32; 2]>,
         waiter: Waiter,
     ) {
         if let Some(sought) = self.sought.get_mut(&key) {
             for holder in holders {
-                if !sought.holders.contains(&holder) && !sought.tried.contains(&holder) {
+                if !sought.holders.contains(&holder)
+                    && !sought.tried.iter().any(|(tried, _)| *tried == holder)
+                {
                     sought.holders.push(holder);
                 }
             }
@@ -132,9 +150,10 @@ impl Book {
             return;
         }
         // Different workers begin with different holders, so that no holder serves all.
-        let next = key.0.index as usize % holders.len().max(1);
+        let next = key.0.index.wrapping_add(self.me) as usize % holders.len().max(1);
         let sought = Sought {
             nbytes,
+            keep,
             holders,
             tried: SmallVec::new(),
             next,
@@ -150,7 +169,7 @@ impl Book {
         let outputs = replica.outputs;
         self.replicas.insert(task, replica);
         for output in 0..outputs {
-            self.seek((task, output), each, smallvec::smallvec![from], Waiter::Replica);
+            self.seek((task, output), each, false, smallvec::smallvec![from], Waiter::Replica);
         }
     }
 
@@ -164,7 +183,7 @@ impl Book {
     }
 
     /// Outputs queued at peers without an address.
-    pub fn unreachable(&mut self) -> Vec<(OutputKey, u32)> {
+    fn unreachable(&mut self) -> Vec<(OutputKey, u32)> {
         let mut keys = Vec::new();
         for (id, peer) in &mut self.peers {
             if peer.address.is_empty() {
@@ -174,7 +193,23 @@ impl Book {
         keys
     }
 
-    pub fn requests(&mut self, budget: u64) -> Vec<Request> {
+    /// What can be asked for now. What no holder can be asked for is settled.
+    pub fn advance(&mut self, budget: u64, settled: &mut Settled) -> Vec<Request> {
+        let mut requests = Vec::new();
+        // A round takes a holder off each output without one, or finds that an address is none;
+        // so it ends.
+        loop {
+            for (key, holder) in self.unreachable() {
+                self.failed(key, holder, true, settled, &mut Vec::new());
+            }
+            requests.append(&mut self.requests(budget));
+            if !self.peers.values().any(Peer::is_in_vain) {
+                return requests;
+            }
+        }
+    }
+
+    fn requests(&mut self, budget: u64) -> Vec<Request> {
         let mut requests = Vec::new();
         for (id, peer) in &mut self.peers {
             while peer.active < TRANSFERS_PER_PEER
@@ -220,8 +255,9 @@ impl Book {
         requests
     }
 
-    pub fn arrived(&mut self, key: OutputKey, value: &Bytes, settled: &mut Settled) {
-        let Some(sought) = self.sought.remove(&key) else { return };
+    /// True if it may be kept as a cache.
+    pub fn arrived(&mut self, key: OutputKey, value: &Bytes, settled: &mut Settled) -> bool {
+        let Some(sought) = self.sought.remove(&key) else { return false };
         for waiter in sought.waiters {
             match waiter {
                 Waiter::Input { run, position, member } => {
@@ -243,6 +279,7 @@ impl Book {
                 }
             }
         }
+        sought.keep
     }
 
     /// `holder` did not give it: the next one is asked, or it is lost.
@@ -255,8 +292,8 @@ impl Book {
         later: &mut Vec<OutputKey>,
     ) {
         let Some(sought) = self.sought.get_mut(&key) else { return };
-        if !sought.tried.contains(&holder) {
-            sought.tried.push(holder);
+        if !sought.tried.iter().any(|(tried, _)| *tried == holder) {
+            sought.tried.push((holder, missing));
         }
         if missing {
             sought.holders.retain(|known| *known != holder);
@@ -282,7 +319,11 @@ impl Book {
                 Waiter::Input { run, .. } => {
                     let Some(waiting) = self.waiting.get_mut(run) else { continue };
                     waiting.missing -= 1;
-                    let lost = sought.tried.iter().map(|holder| (key.0.to_bits(), *holder));
+                    let lost = sought.tried.iter().map(|(holder, missing)| Lost {
+                        task: key.0.to_bits(),
+                        holder: *holder,
+                        missing: *missing,
+                    });
                     waiting.lost.extend(lost);
                     self.settle(*run, settled);
                 }

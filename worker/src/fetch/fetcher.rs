@@ -14,12 +14,13 @@ use super::{
     transfer,
 };
 use crate::{
-    news::{Ended, Ending, Failed},
+    news::{Ended, Ending, Failed, report_copy},
     spec::Run,
-    store::Origin,
     worker::{Worker, lock},
 };
 
+/// Smaller values are read again: that costs less than to keep books about them.
+const SMALLEST_CACHED: usize = 4 << 10;
 /// Attempts to make a further copy.
 const REPLICATE_TRIES: u32 = 3;
 /// See the module.
@@ -72,7 +73,8 @@ impl Fetcher {
                 for want in wanted {
                     let waiter =
                         Waiter::Input { run: id, position: want.position, member: want.member };
-                    book.seek((want.task, want.output), want.nbytes, want.holders, waiter);
+                    let key = (want.task, want.output);
+                    book.seek(key, want.nbytes, want.keep, want.holders, waiter);
                 }
             }
         }
@@ -85,20 +87,26 @@ impl Fetcher {
     /// Fetches a copy to keep.
     pub fn replicate(&self, worker: &Arc<Worker>, _generation: u64, replicate: v1::Replicate) {
         let task = TaskId::from_bits(replicate.task);
-        if worker.store.outputs(task).is_some() {
-            worker.agenda.tell(|message| report_copy(message, task, replicate.nbytes));
+        if let Some(nbytes) = worker.store.make_own(task) {
+            worker.agenda.tell(|message| report_copy(message, task, nbytes));
             return;
         }
         let outputs = replicate.outputs.max(1);
         let replica = Replica {
-            key: replicate.key,
             from: replicate.from,
             outputs,
             nbytes: replicate.nbytes,
             parts: vec![None; outputs as usize],
             tries: REPLICATE_TRIES,
         };
-        self.book().start_replica(task, replica);
+        {
+            let mut book = self.book();
+            if book.replicas.contains_key(&task) {
+                // Asked for again: it is on its way.
+                return;
+            }
+            book.start_replica(task, replica);
+        }
         self.advance(worker, Settled::default());
     }
 
@@ -115,6 +123,11 @@ impl Fetcher {
             book.waiting.remove(run);
         }
         given
+    }
+
+    /// The scheduler has given this worker its id.
+    pub fn begin_session(&self, me: u32) {
+        self.book().me = me;
     }
 
     /// Forgets all: ids mean something else in the next session.
@@ -156,8 +169,8 @@ impl Fetcher {
             for (key, outcome) in outcomes {
                 match outcome {
                     Outcome::Here(value, outputs) => {
-                        book.arrived(key, &value, &mut settled);
-                        if outputs == 1 && key.1 == 0 {
+                        let keep = book.arrived(key, &value, &mut settled);
+                        if keep && outputs == 1 && key.1 == 0 && value.len() >= SMALLEST_CACHED {
                             settled.copies.push((key.0, value));
                         }
                     }
@@ -188,20 +201,7 @@ impl Fetcher {
 
     /// Passes on what is settled, and starts the requests that may start.
     fn advance(&self, worker: &Arc<Worker>, mut settled: Settled) {
-        let requests = {
-            let mut book = self.book();
-            // Each round takes a holder off each of these, so it ends.
-            loop {
-                let unreachable = book.unreachable();
-                if unreachable.is_empty() {
-                    break;
-                }
-                for (key, holder) in unreachable {
-                    book.failed(key, holder, true, &mut settled, &mut Vec::new());
-                }
-            }
-            book.requests(self.budget)
-        };
+        let requests = self.book().advance(self.budget, &mut settled);
         settled.pass_on(worker);
         for request in requests {
             transfer::start(worker, request);
@@ -210,32 +210,20 @@ impl Fetcher {
 }
 
 impl Settled {
-    fn pass_on(self, worker: &Worker) {
+    fn pass_on(self, worker: &Arc<Worker>) {
         let generation = worker.agenda.generation();
-        let mut held = Vec::new();
+        let mut cached = Vec::new();
         for (task, value) in self.copies {
-            let nbytes = value.len() as u64;
-            let outputs = smallvec::smallvec![value];
-            if worker.store.outputs(task).is_none()
-                && worker.store.put(generation, task, &Bytes::new(), outputs, Origin::Copy).is_ok()
-            {
-                held.push((task, nbytes));
+            if worker.store.cache(generation, task, value) {
+                cached.push(task.to_bits());
             }
         }
-        for (task, replica) in self.replicas {
-            let outputs: SmallVec<[Bytes; 1]> = replica.parts.into_iter().flatten().collect();
-            let nbytes = outputs.iter().map(|value| value.len() as u64).sum();
-            match worker.store.put(generation, task, &replica.key, outputs, Origin::Own) {
-                Ok(()) => held.push((task, nbytes)),
-                Err(error) => tracing::warn!("cannot keep a copy of task {task}: {error}"),
-            }
+        if !cached.is_empty() {
+            worker.agenda.tell(|message| message.cached.extend(cached));
         }
-        if !held.is_empty() {
-            worker.agenda.tell(|message| {
-                for (task, nbytes) in held {
-                    report_copy(message, task, nbytes);
-                }
-            });
+        if !self.replicas.is_empty() {
+            let worker = worker.clone();
+            tokio::task::spawn_blocking(move || keep_copies(&worker, generation, self.replicas));
         }
         for (run, lost) in self.failed {
             let error = TaskError::new(
@@ -252,8 +240,17 @@ impl Settled {
     }
 }
 
-fn report_copy(message: &mut v1::WorkerMessage, task: TaskId, nbytes: u64) {
-    let copies = message.copies.get_or_insert_default();
-    copies.task.push(task.to_bits());
-    copies.nbytes.push(nbytes);
+/// Keeps copies that were asked for. That may have to write others to disk.
+fn keep_copies(worker: &Worker, generation: u64, copies: Vec<(TaskId, Replica)>) {
+    for (task, replica) in copies {
+        let outputs: SmallVec<[Bytes; 1]> = replica.parts.into_iter().flatten().collect();
+        let nbytes = outputs.iter().map(|value| value.len() as u64).sum();
+        match worker.store.put(generation, task, outputs) {
+            Ok(true) => {
+                worker.agenda.tell_in(generation, |message| report_copy(message, task, nbytes));
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!("cannot keep a copy of task {task}: {error}"),
+        }
+    }
 }

@@ -5,8 +5,6 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use dasklet_core::TaskId;
-
 /// What an executor thread is told about the run it is in. Written under the agenda's lock, so
 /// that it never concerns the next run.
 #[derive(Debug, Default)]
@@ -20,17 +18,17 @@ pub(crate) struct SlotFlags {
 /// The task an operation runs for.
 #[derive(Debug)]
 pub struct TaskContext {
-    pub(crate) task: TaskId,
+    pub(crate) index: u32,
     pub(crate) attempt: u32,
     pub(crate) outputs: u32,
     pub(crate) flags: Arc<SlotFlags>,
 }
 
 impl TaskContext {
-    /// The member's index in its task array; 0 for a described task.
+    /// The member's index in its task array, as people count; 0 for a described task.
     #[must_use]
     pub fn index(&self) -> u32 {
-        self.task.index
+        self.index
     }
 
     /// 1 for the first attempt, and so on.

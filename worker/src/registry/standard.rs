@@ -271,7 +271,6 @@ impl<'de> serde::Deserialize<'de> for Blob {
 mod tests {
     use std::sync::Arc;
 
-    use dasklet_core::{SpecId, TaskId};
     use serde::Serialize;
 
     use super::*;
@@ -281,12 +280,7 @@ mod tests {
     }
 
     fn call(name: &str, args: &[Bytes]) -> Result<Vec<Bytes>, String> {
-        let context = TaskContext {
-            task: TaskId::new(SpecId(1), 7),
-            attempt: 2,
-            outputs: 3,
-            flags: Arc::default(),
-        };
+        let context = TaskContext { index: 7, attempt: 2, outputs: 3, flags: Arc::default() };
         let operation = Registry::standard().find(name).map_err(|error| error.message)?;
         match operation.call(&context, args).map_err(|error| error.message)? {
             Returned::One(value) => Ok(vec![value]),

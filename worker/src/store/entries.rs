@@ -61,7 +61,7 @@ pub(super) enum Entry {
 /// Outputs that are larger, or several.
 #[derive(Debug)]
 pub(super) struct Full {
-    /// Another worker has it as well: dropped rather than spilled.
+    /// A cache of what another worker holds: dropped rather than spilled.
     pub copy: bool,
     pub slots: SmallVec<[Slot; 1]>,
 }
@@ -88,11 +88,9 @@ impl Entry {
         }
     }
 
-    pub fn nbytes_of_each(&self) -> Vec<u64> {
-        match self {
-            Self::Tiny { length, .. } => vec![u64::from(*length)],
-            Self::Full(full) => full.slots.iter().map(|slot| slot.nbytes).collect(),
-        }
+    /// A cache.
+    pub fn is_copy(&self) -> bool {
+        matches!(self, Self::Full(full) if full.copy)
     }
 
     pub fn in_memory(&self) -> u64 {
@@ -185,11 +183,4 @@ impl Members {
             Self::Many(many) => Box::new(many.iter().map(|(index, entry)| (*index, entry))),
         }
     }
-}
-
-/// All of one description.
-#[derive(Debug, Default)]
-pub(super) struct OfSpec {
-    pub key: Bytes,
-    pub members: Members,
 }

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use dasklet_core::{SpecId, TaskError, TaskId};
 use dasklet_protocol::v1;
 use foldhash::{HashMap, HashSet};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     Found, Scratch, SpillFile,
-    entries::{Entry, Full, Members, OfSpec, Place, Slot},
+    entries::{Entry, Full, Members, Place, Slot},
 };
 use crate::worker::lock;
 
@@ -24,15 +24,6 @@ use crate::worker::lock;
 const SMALLEST_SPILLED: usize = 1024;
 /// Most tasks announced when a connection is made again; the rest is dropped.
 const MOST_HELD: usize = 300_000;
-
-/// Where an output comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Made or put here: kept until it is released.
-    Own,
-    /// Read from another worker: may be dropped when memory is short.
-    Copy,
-}
 
 /// Why an output cannot be given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +42,7 @@ type Place3 = (SpecId, u32, u32);
 #[derive(Debug, Default)]
 struct Inner {
     generation: u64,
-    specs: HashMap<SpecId, OfSpec>,
+    specs: HashMap<SpecId, Members>,
     /// What may be spilled, least recently used first.
     order: BTreeMap<u64, Place3>,
     tick: u64,
@@ -96,8 +87,8 @@ impl Store {
     }
 
     /// Keeps the outputs of a task that ran in session `generation`; those of an earlier session
-    /// are passed over, because their ids may mean other tasks now. Spills what that makes too
-    /// much.
+    /// are passed over (false), because their ids may mean other tasks now. Spills what that makes
+    /// too much.
     ///
     /// # Errors
     /// The disk takes no more, and memory neither: the outputs are not kept.
@@ -105,31 +96,47 @@ impl Store {
         &self,
         generation: u64,
         task: TaskId,
-        key: &Bytes,
         outputs: SmallVec<[Bytes; 1]>,
-        origin: Origin,
-    ) -> Result<(), TaskError> {
+    ) -> Result<bool, TaskError> {
         let too_much = {
             let mut inner = self.lock();
             if inner.generation != generation {
-                return Ok(());
+                return Ok(false);
             }
-            inner.insert(task, key, outputs, origin);
+            inner.insert(task, outputs, false);
             inner.in_memory - inner.spilling > self.target
         };
         if !too_much {
-            return Ok(());
+            return Ok(true);
         }
         let Err(sentence) = self.shrink_to(self.target) else {
-            return Ok(());
+            return Ok(true);
         };
         let mut inner = self.lock();
         if inner.in_memory <= self.most {
             tracing::warn!("{sentence}; keeping it in memory");
-            return Ok(());
+            return Ok(true);
         }
         inner.remove(task.spec, task.index, task.index.saturating_add(1));
         Err(TaskError::worker_fault(sentence))
+    }
+
+    /// Keeps what was read from another worker for a task, if it is not here and there is room
+    /// for it without spilling: older caches make room, nothing else does. True if it is kept.
+    pub fn cache(&self, generation: u64, task: TaskId, value: Bytes) -> bool {
+        let mut inner = self.lock();
+        let here = inner.specs.get(&task.spec).is_some_and(|m| m.get(task.index).is_some());
+        if here || inner.generation != generation {
+            return false;
+        }
+        let room = self.target.saturating_sub(value.len() as u64);
+        while inner.in_memory > room {
+            if !inner.drop_oldest_cache() {
+                return false;
+            }
+        }
+        inner.insert(task, smallvec![value], true);
+        true
     }
 
     /// Spills or drops what was not used for longest, until at most `bytes` are in memory.
@@ -186,7 +193,29 @@ impl Store {
     /// How many outputs of this task are held; `None`: none of it.
     pub fn outputs(&self, task: TaskId) -> Option<usize> {
         let inner = self.lock();
-        inner.specs.get(&task.spec)?.members.get(task.index).map(Entry::outputs)
+        inner.specs.get(&task.spec)?.get(task.index).map(Entry::outputs)
+    }
+
+    /// The bytes of a cache, which may be dropped at any time: who needs it takes it now.
+    pub fn cached(&self, task: TaskId, output: u32) -> Option<Bytes> {
+        let mut inner = self.lock();
+        if !inner.specs.get(&task.spec)?.get(task.index)?.is_copy() {
+            return None;
+        }
+        match inner.find(task, output)? {
+            Found::Memory(bytes) => Some(bytes),
+            Found::Disk(_) => None,
+        }
+    }
+
+    /// Keeps what was a cache as an own output from now on. `None`: it is not here.
+    pub fn make_own(&self, task: TaskId) -> Option<u64> {
+        let mut inner = self.lock();
+        let entry = inner.specs.get_mut(&task.spec)?.get_mut(task.index)?;
+        if let Entry::Full(full) = entry {
+            full.copy = false;
+        }
+        Some(entry.nbytes())
     }
 
     pub fn release(&self, tasks: &[u64]) {
@@ -229,23 +258,21 @@ impl Store {
         inner.dropped.clear();
     }
 
-    /// All that is held, by id and by key.
-    pub fn held(&self) -> (v1::CopiesHeld, Vec<v1::HeldKey>) {
+    /// All that is held, without caches.
+    pub fn held(&self) -> v1::CopiesHeld {
         let inner = self.lock();
-        let mut by_id = v1::CopiesHeld::default();
-        let mut by_key = Vec::new();
-        let all = inner.specs.iter().flat_map(|(spec, of_spec)| {
-            of_spec.members.iter().map(move |(index, entry)| (*spec, of_spec, index, entry))
-        });
-        for (spec, of_spec, index, entry) in all.take(MOST_HELD) {
-            by_id.task.push(TaskId::new(spec, index).to_bits());
-            by_id.nbytes.push(entry.nbytes());
-            if !of_spec.key.is_empty() && by_key.len() < MOST_HELD / 10 {
-                let nbytes = entry.nbytes_of_each();
-                by_key.push(v1::HeldKey { key: of_spec.key.clone(), index, nbytes });
-            }
-        }
-        (by_id, by_key)
+        let all = inner
+            .specs
+            .iter()
+            .flat_map(|(spec, members)| members.iter().map(move |member| (*spec, member)));
+        all.filter(|(_, (_, entry))| !entry.is_copy())
+            .take(MOST_HELD)
+            .map(|(spec, (index, entry))| (TaskId::new(spec, index).to_bits(), entry.nbytes()))
+            .fold(v1::CopiesHeld::default(), |mut held, (task, nbytes)| {
+                held.task.push(task);
+                held.nbytes.push(nbytes);
+                held
+            })
     }
 
     /// Drops all but these.
@@ -255,9 +282,7 @@ impl Store {
         let gone: Vec<TaskId> = inner
             .specs
             .iter()
-            .flat_map(|(spec, of_spec)| {
-                of_spec.members.iter().map(|(index, _)| TaskId::new(*spec, index))
-            })
+            .flat_map(|(spec, members)| members.iter().map(|(index, _)| TaskId::new(*spec, index)))
             .filter(|task| !keep.contains(&task.to_bits()))
             .collect();
         for task in gone {
@@ -267,7 +292,9 @@ impl Store {
 }
 
 impl Inner {
-    fn insert(&mut self, task: TaskId, key: &Bytes, outputs: SmallVec<[Bytes; 1]>, origin: Origin) {
+    fn insert(&mut self, task: TaskId, outputs: SmallVec<[Bytes; 1]>, copy: bool) {
+        // Whoever was to hear that it is gone would believe it of this one.
+        self.dropped.retain(|dropped| *dropped != task.to_bits());
         let tiny = match outputs.as_slice() {
             [value] => Entry::tiny(value),
             _ => None,
@@ -280,15 +307,11 @@ impl Inner {
                     .enumerate()
                     .map(|(output, value)| self.slot(task, output as u32, value))
                     .collect();
-                Entry::Full(Box::new(Full { copy: origin == Origin::Copy, slots }))
+                Entry::Full(Box::new(Full { copy, slots }))
             }
         };
         self.in_memory += entry.in_memory();
-        let of_spec = self
-            .specs
-            .entry(task.spec)
-            .or_insert_with(|| OfSpec { key: key.clone(), members: Members::None });
-        if let Some(old) = of_spec.members.insert(task.index, entry) {
+        if let Some(old) = self.specs.entry(task.spec).or_default().insert(task.index, entry) {
             self.removed(&old);
         }
     }
@@ -305,7 +328,7 @@ impl Inner {
     }
 
     fn slot_mut(&mut self, (spec, index, output): Place3) -> Option<&mut Slot> {
-        match self.specs.get_mut(&spec)?.members.get_mut(index)? {
+        match self.specs.get_mut(&spec)?.get_mut(index)? {
             Entry::Tiny { .. } => None,
             Entry::Full(full) => full.slots.get_mut(output as usize),
         }
@@ -313,7 +336,7 @@ impl Inner {
 
     fn find(&mut self, task: TaskId, output: u32) -> Option<Found> {
         let next = self.tick + 1;
-        let slot = match self.specs.get_mut(&task.spec)?.members.get_mut(task.index)? {
+        let slot = match self.specs.get_mut(&task.spec)?.get_mut(task.index)? {
             Entry::Tiny { length, bytes } => {
                 let value = Bytes::copy_from_slice(&bytes[..usize::from(*length)]);
                 return (output == 0).then_some(Found::Memory(value));
@@ -330,18 +353,25 @@ impl Inner {
         Some(found)
     }
 
+    /// Drops what was not used for longest, if that is a cache.
+    fn drop_oldest_cache(&mut self) -> bool {
+        let Some((_, (spec, index, _))) = self.order.first_key_value() else { return false };
+        let (spec, index) = (*spec, *index);
+        let entry = self.specs.get(&spec).and_then(|members| members.get(index));
+        if !entry.is_some_and(Entry::is_copy) {
+            return false;
+        }
+        self.remove(spec, index, index.saturating_add(1));
+        self.dropped.push(TaskId::new(spec, index).to_bits());
+        true
+    }
+
     /// Takes the next output to spill off the list. `Some(None)`: that one could be dropped.
     fn next_victim(&mut self) -> Option<Option<(Place3, Bytes)>> {
-        let (_, place) = self.order.pop_first()?;
-        let copy = match self.specs.get(&place.0).and_then(|of_spec| of_spec.members.get(place.1)) {
-            Some(Entry::Full(full)) => full.copy,
-            _ => false,
-        };
-        if copy {
-            self.remove(place.0, place.1, place.1.saturating_add(1));
-            self.dropped.push(TaskId::new(place.0, place.1).to_bits());
+        if self.drop_oldest_cache() {
             return Some(None);
         }
+        let (_, place) = self.order.pop_first()?;
         let Some(slot) = self.slot_mut(place) else {
             return Some(None);
         };
@@ -389,11 +419,11 @@ impl Inner {
     }
 
     fn remove(&mut self, spec: SpecId, start: u32, end: u32) {
-        let Some(of_spec) = self.specs.get_mut(&spec) else {
+        let Some(members) = self.specs.get_mut(&spec) else {
             return;
         };
-        let removed = of_spec.members.remove(start, end);
-        if of_spec.members.is_empty() {
+        let removed = members.remove(start, end);
+        if members.is_empty() {
             self.specs.remove(&spec);
         }
         for entry in &removed {

@@ -8,6 +8,6 @@ mod spill_file;
 mod tests;
 
 pub(crate) use entries::Found;
-pub(crate) use keep::{Origin, Store};
+pub(crate) use keep::Store;
 pub(crate) use scratch::Scratch;
 pub(crate) use spill_file::SpillFile;

@@ -29,16 +29,16 @@ impl Scratch {
     pub fn create(base: &Path) -> io::Result<Self> {
         fs::create_dir_all(base)?;
         remove_orphans(base);
-        loop {
-            let path = base.join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()));
-            fs::create_dir(&path)?;
-            let lock = File::create(path.join(LOCK))?;
-            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-            // Between the two steps a starting worker may have taken it for an orphan.
-            if path.join(LOCK).exists() {
-                return Ok(Self { path, _lock: lock });
-            }
-        }
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        // It gets the name by which others know it when it is locked: before that, a worker that
+        // starts at the same moment would take it for an orphan.
+        let unfinished = base.join(format!(".unfinished-{id}"));
+        fs::create_dir(&unfinished)?;
+        let lock = File::create(unfinished.join(LOCK))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let path = base.join(format!("{PREFIX}{id}"));
+        fs::rename(&unfinished, &path)?;
+        Ok(Self { path, _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
@@ -70,9 +70,8 @@ fn remove_orphans(base: &Path) {
         if !folder.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
-        let free = File::open(folder.path().join(LOCK))
-            .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok());
-        if free {
+        let Ok(lock) = File::open(folder.path().join(LOCK)) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
             tracing::info!("removing what a killed worker left: {}", folder.path().display());
             let _ = fs::remove_dir_all(folder.path());
         }
@@ -82,6 +81,22 @@ fn remove_orphans(base: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn workers_that_start_together_leave_each_other_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let starts = || {
+                start.wait();
+                (0..50).map(|_| Scratch::create(base.path()).unwrap()).collect::<Vec<_>>()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(starts)).collect();
+            let all: Vec<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+            assert!(all.iter().all(|scratch| scratch.path().join(LOCK).exists()));
+            assert_eq!(fs::read_dir(base.path()).unwrap().count(), all.len());
+        });
+    }
 
     #[test]
     fn folders_of_dead_processes_go_and_of_living_stay() {

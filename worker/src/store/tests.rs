@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use smallvec::smallvec;
 
 use super::{
-    Origin, Scratch, Store,
+    Scratch, Store,
     keep::{Figures, Missing},
 };
 
@@ -25,7 +25,7 @@ fn task(n: u32) -> TaskId {
 }
 
 fn put(store: &Store, n: u32, length: usize) {
-    store.put(0, task(n), &Bytes::new(), smallvec![value(n as u8, length)], Origin::Own).unwrap();
+    store.put(0, task(n), smallvec![value(n as u8, length)]).unwrap();
 }
 
 fn files(store: &Store) -> usize {
@@ -68,15 +68,35 @@ fn the_least_recently_used_goes_first() {
 }
 
 #[test]
-fn copies_are_dropped_rather_than_spilled() {
+fn caches_are_dropped_and_never_make_others_go_to_disk() {
     let base = tempfile::tempdir().unwrap();
     let store = store(base.path(), 30 * KIB);
+    let cache = |n| store.cache(0, task(n), value(n as u8, 10 * KIB as usize));
     for n in 0..4 {
-        let outputs = smallvec![value(n as u8, 10 * KIB as usize)];
-        store.put(0, task(n), &Bytes::new(), outputs, Origin::Copy).unwrap();
+        assert!(cache(n));
     }
-    assert_eq!(store.take_dropped(), [task(0).to_bits()]);
+    assert!(!cache(3), "it is here");
+    assert!(cache(0));
+    assert_eq!(store.take_dropped(), [task(1).to_bits()], "0 is here again");
+    put(&store, 4, 10 * KIB as usize);
+    put(&store, 5, 10 * KIB as usize);
+    assert_eq!(store.take_dropped(), [task(2).to_bits(), task(3).to_bits()]);
+    assert_eq!(store.make_own(task(0)), Some(10 * KIB));
+    assert_eq!(store.held().task.len(), 3);
+    assert!(!cache(6), "nothing else makes room for a cache");
     assert_eq!(store.figures().on_disk, 0);
+    assert_eq!(store.cached(task(0), 0), None, "it is no cache any more");
+}
+
+#[test]
+fn what_was_dropped_and_is_put_again_is_not_told_to_be_gone() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), 30 * KIB);
+    assert!(store.cache(0, task(1), value(1, 20 * KIB as usize)));
+    put(&store, 2, 25 * KIB as usize);
+    put(&store, 1, 2 * KIB as usize);
+    assert!(store.take_dropped().is_empty());
+    assert_eq!(store.load(task(1), 0).unwrap().len() as u64, 2 * KIB);
 }
 
 #[test]
@@ -84,7 +104,7 @@ fn outputs_of_one_task_are_kept_one_by_one() {
     let base = tempfile::tempdir().unwrap();
     let store = store(base.path(), 15 * KIB);
     let outputs = smallvec![value(1, 10_000), value(2, 0), value(3, 10_000)];
-    store.put(0, task(7), &Bytes::new(), outputs, Origin::Own).unwrap();
+    store.put(0, task(7), outputs).unwrap();
     assert_eq!(store.outputs(task(7)), Some(3));
     assert_eq!(store.figures().on_disk, 10_000);
     for (output, expected) in [(0, value(1, 10_000)), (1, Bytes::new()), (2, value(3, 10_000))] {
@@ -130,7 +150,7 @@ fn a_full_disk_is_a_clear_error_and_leaves_nothing_behind() {
     put(&store, 1, 25 * KIB as usize);
     put(&store, 2, 12 * KIB as usize);
     let outputs = smallvec![value(3, 200 * KIB as usize)];
-    let error = store.put(0, task(3), &Bytes::new(), outputs, Origin::Own).unwrap_err();
+    let error = store.put(0, task(3), outputs).unwrap_err();
     assert_eq!(error.class, ErrorClass::WorkerFault);
     let folder = store.scratch().path().display().to_string();
     for part in ["is full", folder.as_str(), "needs 12.0 KiB", "are free", "more scratch space"] {
@@ -154,7 +174,7 @@ fn runs_of_an_earlier_session_leave_nothing() {
     let base = tempfile::tempdir().unwrap();
     let store = store(base.path(), KIB);
     store.begin_session(1);
-    put(&store, 1, 10);
+    assert!(!store.put(0, task(1), smallvec![value(1, 10)]).unwrap());
     assert_eq!(store.outputs(task(1)), None);
 }
 
@@ -162,15 +182,13 @@ fn runs_of_an_earlier_session_leave_nothing() {
 fn what_is_held_is_announced_and_only_what_is_of_use_kept() {
     let base = tempfile::tempdir().unwrap();
     let store = store(base.path(), 1000 * KIB);
-    let key = Bytes::from_static(b"x");
     for n in [1, 2, 105] {
-        store.put(0, task(n), &key, smallvec![value(1, n as usize)], Origin::Own).unwrap();
+        store.put(0, task(n), smallvec![value(1, n as usize)]).unwrap();
     }
-    let (by_id, by_key) = store.held();
-    let mut held: Vec<_> = by_id.task.into_iter().zip(by_id.nbytes).collect();
+    let held = store.held();
+    let mut held: Vec<_> = held.task.into_iter().zip(held.nbytes).collect();
     held.sort_unstable();
     assert_eq!(held, [1, 2, 105].map(|n| (task(n).to_bits(), u64::from(n))));
-    assert_eq!(by_key.len(), 3);
     store.keep_only(&[task(2).to_bits()]);
     assert_eq!([1, 2, 105].map(|n| store.outputs(task(n))), [None, Some(1), None]);
     assert_eq!(store.figures().in_memory, 2);

@@ -1,5 +1,7 @@
 //! Commands: what they get, what they give, and how they end.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use dasklet_protocol::v1::{self, ErrorClass};
 
@@ -47,9 +49,10 @@ async fn a_command_gets_its_surroundings_and_gives_its_output() {
     let mut array =
         members(3, command(shell("printf %s-%s $DASKLET_ARRAY_INDEX $DASKLET_TASK")), 3, 30);
     array.define[0].key = Bytes::from_static(b"k");
+    array.define[0].first_index = 100;
     session.send(array);
     let seen = session.until(|seen| seen.finished.contains_key(&32)).await;
-    assert_eq!(seen.finished[&32].1.as_deref(), Some(&b"2-k[2]"[..]));
+    assert_eq!(seen.finished[&32].1.as_deref(), Some(&b"102-k[102]"[..]));
 }
 
 #[tokio::test]
@@ -115,4 +118,19 @@ async fn commands_take_slots_like_other_tasks() {
         assert!(["1", "2"].contains(&at_once.trim()), "{at_once}");
     }
     assert_eq!(seen.finished.len(), 10);
+}
+
+#[tokio::test]
+async fn a_run_of_a_new_session_is_not_mistaken_for_one_that_is_still_ending() {
+    let mut fake = Fake::start().await;
+    let _worker = Local::start(&fake, |_| ());
+    let mut session = fake.accept(1).await;
+    // Its guard has to wait until it may kill it.
+    session.send(assigns(vec![assign(1, command(shell("trap '' TERM; sleep 600")))]));
+    session.until(|seen| seen.started.contains(&1)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(session);
+    let mut session = fake.accept(2).await;
+    session.send(assigns(vec![assign(1, command(shell("sleep 3; echo > here; ls")))]));
+    assert_eq!(output(&mut session, 1).await, "here\n");
 }

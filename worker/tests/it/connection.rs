@@ -1,8 +1,10 @@
 //! Connection lost and made again, drain, refusal, giving up.
 
-use bytes::Bytes;
-use dasklet_protocol::v1;
+use std::time::Duration;
+
+use dasklet_protocol::v1::{self, worker_data_client::WorkerDataClient};
 use dasklet_worker::worker::{WorkerError, zero_worker};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
     fake::{EPOCH, Fake, Local},
@@ -14,9 +16,8 @@ async fn outputs_survive_a_lost_connection() {
     let mut fake = Fake::start().await;
     let _worker = Local::start(&fake, |_| ());
     let mut session = fake.accept(1).await;
-    let mut named = assign(1, native("bytes", vec![literal(3000), literal(1)]));
-    named.spec.as_mut().unwrap().key = Bytes::from_static(b"x");
-    session.send(assigns(vec![named, assign(2, native("noop", vec![]))]));
+    let large = assign(1, native("bytes", vec![literal(3000), literal(1)]));
+    session.send(assigns(vec![large, assign(2, native("noop", vec![]))]));
     session.until(|seen| seen.order.len() == 2).await;
     session.send(assigns(vec![assign(3, native("sleep", vec![literal(600)]))]));
     session.until(|seen| seen.started.contains(&3)).await;
@@ -28,10 +29,6 @@ async fn outputs_survive_a_lost_connection() {
     let mut held: Vec<_> = held.task.into_iter().zip(held.nbytes).collect();
     held.sort_unstable();
     assert_eq!(held, [(task(1, 0), 3005), (task(2, 0), 1)]);
-    assert_eq!(
-        session.hello.held_keys,
-        [v1::HeldKey { key: Bytes::from_static(b"x"), index: 0, nbytes: vec![3005] }]
-    );
     session.welcome(5, EPOCH, vec![task(1, 0)]);
     // Both slots are free again, although the sleep was in one of them.
     session.send(members(4, native("sleep", vec![literal(0)]), 10, 100));
@@ -79,6 +76,86 @@ async fn a_worker_told_to_go_says_so_and_stays_until_it_is_sent_away() {
     assert!(session.hello.leaving);
     session.send(v1::WorkerCommand { shutdown: true, ..v1::WorkerCommand::default() });
     worker.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_quiet_connection_that_breaks_is_made_again() {
+    let mut fake = Fake::start().await;
+    let _worker = Local::start(&fake, |options| options.death_timeout = 0.3);
+    let mut session = fake.accept(1).await;
+    // Longer than the worker would wait for a scheduler that is gone.
+    session.until(|seen| seen.heartbeats > 6).await;
+    drop(session);
+    let mut session = fake.accept(2).await;
+    session.until(|seen| seen.heartbeats > 0).await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_with_its_connection_unless_the_worker_itself_leaves() {
+    let mut fake = Fake::start().await;
+    let mut worker = Local::start(&fake, |_| ());
+    let mut session = fake.accept(1).await;
+    let drain = v1::WorkerCommand {
+        drain: Some(v1::Drain { deadline_millis: 0 }),
+        ..v1::WorkerCommand::default()
+    };
+    session.send(drain);
+    session.send(assigns(vec![assign(1, native("noop", vec![]))]));
+    session.until(|seen| seen.returned.contains(&1)).await;
+    drop(session);
+
+    let mut session = fake.accept(2).await;
+    session.send(assigns(vec![assign(2, native("noop", vec![]))]));
+    session.until(|seen| seen.order == [2]).await;
+    worker.stop.take().unwrap().send(()).unwrap();
+    session.until(|seen| seen.leaving).await;
+    drop(session);
+
+    let mut session = fake.accept(3).await;
+    session.send(assigns(vec![assign(3, native("noop", vec![]))]));
+    session.until(|seen| seen.returned.contains(&3)).await;
+}
+
+#[tokio::test]
+async fn a_put_value_belongs_to_the_session_it_was_begun_in() {
+    let mut fake = Fake::start().await;
+    let _worker = Local::start(&fake, |_| ());
+    let mut session = fake.accept(1).await;
+    session.until(|seen| seen.heartbeats > 0).await;
+    let address = format!("http://{}", session.hello.data_address);
+    let put = |epoch| {
+        let (chunks, stream) = tokio::sync::mpsc::unbounded_channel();
+        let address = address.clone();
+        let chunk = v1::PutChunk { epoch, task: task(9, 0), total: 4, ..Default::default() };
+        chunks.send(v1::PutChunk { data: "ab".into(), ..chunk.clone() }).unwrap();
+        let answer = tokio::spawn(async move {
+            let mut client = WorkerDataClient::connect(address).await.unwrap();
+            client.put(UnboundedReceiverStream::new(stream)).await
+        });
+        (chunks, v1::PutChunk { data: "cd".into(), ..chunk }, answer)
+    };
+    let (chunks, rest, answer) = put(EPOCH);
+    // It has begun when another one, of a later connection, is done.
+    let (others, last, other) = put(EPOCH);
+    others.send(last).unwrap();
+    drop(others);
+    assert_eq!(other.await.unwrap().unwrap().into_inner().nbytes, 4);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(session);
+
+    let mut session = fake.opened().await;
+    let (_chunks, _, early) = put(EPOCH);
+    let refused = early.await.unwrap().unwrap_err();
+    assert!(refused.message().contains("no connection with its scheduler"), "{refused}");
+    session.welcome(2, EPOCH + 1, Vec::new());
+    session.until(|seen| seen.heartbeats > 0).await;
+    let (address, value) = (&session.hello.data_address, [(task(9, 0), 0)]);
+    let values = crate::fake::fetch(address, EPOCH + 1, &value).await;
+    assert_eq!(values, [None], "it was of another life of the scheduler");
+    chunks.send(rest).unwrap();
+    drop(chunks);
+    let refused = answer.await.unwrap().unwrap_err();
+    assert!(refused.message().contains("while the value was written"), "{refused}");
 }
 
 #[tokio::test]

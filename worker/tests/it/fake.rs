@@ -122,6 +122,7 @@ pub struct Seen {
     pub started: HashSet<u64>,
     pub returned: HashSet<u64>,
     pub copies: HashMap<u64, u64>,
+    pub cached: HashSet<u64>,
     pub dropped: HashSet<u64>,
     pub heartbeat: v1::Heartbeat,
     pub heartbeats: u32,
@@ -157,6 +158,7 @@ impl Seen {
         if let Some(copies) = message.copies {
             self.copies.extend(copies.task.into_iter().zip(copies.nbytes));
         }
+        self.cached.extend(message.cached);
         self.dropped.extend(message.dropped);
         if let Some(heartbeat) = message.heartbeat {
             self.heartbeat = heartbeat;

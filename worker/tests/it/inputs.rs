@@ -45,8 +45,8 @@ async fn inputs_come_inline_from_here_and_from_peers() {
     assert_eq!(b.value(2).await, "42");
     assert_eq!(b.value(3).await, "200000");
     assert_eq!(b.value(4).await, "4000000");
-    b.until(|seen| seen.copies.len() == 20).await;
-    assert_eq!(b.seen.copies[&task(1, 7)], 200_005);
+    b.until(|seen| seen.cached.len() == 20).await;
+    assert!(b.seen.copies.is_empty(), "nobody asked for copies");
 
     let mut own = assign(5, native("check_bytes", vec![Value::Input(0), literal(3)]));
     own.inputs = vec![one(task(1, 3), 0, &[1], 200_005)];
@@ -66,7 +66,7 @@ async fn a_shuffle_reads_one_slice_of_every_member() {
     read.inputs = vec![many(1, 3, vec![1; 4], 7)];
     b.send(assigns(vec![read]));
     assert_eq!(b.value(2).await, "8");
-    assert!(b.seen.copies.is_empty(), "slices are no copies of their tasks");
+    assert!(b.seen.cached.is_empty(), "slices are no copies of their tasks");
 }
 
 #[tokio::test]
@@ -116,15 +116,56 @@ async fn copies_are_made_on_request_and_values_can_be_put() {
     assert!(refused.message().contains("connect again"), "{refused}");
 
     b.send(v1::WorkerCommand {
-        replicate: vec![v1::Replicate {
-            task: task(9, 0),
-            outputs: 1,
-            from: 1,
-            nbytes: 3_000_000,
-            key: Bytes::new(),
-        }],
+        replicate: vec![v1::Replicate { task: task(9, 0), outputs: 1, from: 1, nbytes: 3_000_000 }],
         ..v1::WorkerCommand::default()
     });
     b.until(|seen| seen.copies.get(&task(9, 0)) == Some(&3_000_000)).await;
     assert_eq!(b.fetch(&[(task(9, 0), 0)]).await, [Some(value)]);
+}
+
+#[tokio::test]
+async fn a_cache_is_read_again_and_can_be_made_a_copy_to_count_on() {
+    let (mut a, mut b, _keep) = pair().await;
+    a.send(assigns(vec![assign(1, native("bytes", vec![literal(50_000), literal(7)]))]));
+    a.until(|seen| seen.finished.len() == 1).await;
+    let check = |spec, varying| {
+        let mut check = assign(spec, native("check_bytes", vec![Value::Input(0), literal(7)]));
+        let Some(Source::One(mut input)) = one(task(1, 0), 0, &[1], 50_005).source else {
+            unreachable!("one input")
+        };
+        input.varying = varying;
+        check.inputs = vec![v1::Input { source: Some(Source::One(input)) }];
+        assigns(vec![check])
+    };
+    b.send(check(2, true));
+    assert_eq!(b.value(2).await, "50000");
+    b.send(check(3, false));
+    assert_eq!(b.value(3).await, "50000");
+    b.until(|seen| seen.cached.contains(&task(1, 0))).await;
+    let confirm = vec![task(1, 0), task(99, 0)];
+    b.send(v1::WorkerCommand { confirm, ..v1::WorkerCommand::default() });
+    b.until(|seen| seen.dropped.contains(&task(99, 0))).await;
+    assert!(!b.seen.dropped.contains(&task(1, 0)));
+
+    // The holder forgets it: only the cache can serve now.
+    a.send(v1::WorkerCommand { release: vec![task(1, 0)], ..v1::WorkerCommand::default() });
+    b.send(check(4, false));
+    assert_eq!(b.value(4).await, "50000");
+    b.send(v1::WorkerCommand {
+        replicate: vec![v1::Replicate { task: task(1, 0), outputs: 1, from: 1, nbytes: 50_005 }],
+        ..v1::WorkerCommand::default()
+    });
+    b.until(|seen| seen.copies.get(&task(1, 0)) == Some(&50_005)).await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_loses_the_input_at_once() {
+    let (_, mut b, _keep) = pair().await;
+    b.send(peer(7, "no address"));
+    let mut check = assign(2, native("check_bytes", vec![Value::Input(0), literal(7)]));
+    check.inputs = vec![one(task(1, 7), 0, &[7], 200_005)];
+    b.send(assigns(vec![check]));
+    let failed = b.error(2).await;
+    assert_eq!(failed.class(), ErrorClass::InputLost);
+    assert_eq!((failed.lost_inputs, failed.lost_holders), (vec![task(1, 7)], vec![7]));
 }

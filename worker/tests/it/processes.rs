@@ -65,12 +65,13 @@ pub async fn pids_in(file: &Path) -> Vec<i32> {
     panic!("{} does not appear", file.display());
 }
 
+fn lives(pid: &i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim().starts_with('Z'))
+}
+
 /// Waits until none of these runs any more.
 pub async fn gone(pids: &[i32]) {
-    let lives = |pid: &i32| {
-        std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim().starts_with('Z'))
-    };
     for _ in 0..3000 {
         if !pids.iter().any(lives) {
             return;
@@ -146,8 +147,14 @@ async fn a_worker_ends_with_its_parent() {
     let scratch = tempfile::tempdir().unwrap();
     let mut worker = Process::start(&fake, scratch.path(), &["--exit-with-parent"]);
     let mut session = fake.accept(1).await;
+    let file = scratch.path().join("pids");
+    let script =
+        format!("setsid sleep 600 & echo $$ $! > {0}.new; mv {0}.new {0}; wait", file.display());
+    session.send(assigns(vec![assign(1, command(shell(&script)))]));
+    let pids = pids_in(&file).await;
     drop(worker.0.stdin.take());
     assert!(worker.ended().await.success());
+    assert!(!pids.iter().any(lives), "its commands end before it");
     session.gone().await;
 }
 

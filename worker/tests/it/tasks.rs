@@ -70,7 +70,7 @@ pub fn one(task: u64, output: u32, holders: &[u32], nbytes: u64) -> v1::Input {
             output,
             holders: holders.to_vec(),
             nbytes,
-            inline: None,
+            ..v1::OneInput::default()
         })),
     }
 }

@@ -137,7 +137,14 @@ fn welcome(shared: &Arc<Shared>, mut first: v1::ClientEvent) -> Result<(), Clien
         }
         session.epoch = welcome.epoch;
         session.welcomed = true;
-        Ok(if is_new { Vec::new() } else { session.outbox.resume(welcome.last_sequence) })
+        if is_new {
+            return Ok(Vec::new());
+        }
+        let woken = session.outbox.resume(welcome.last_sequence);
+        // Where they may be written was perhaps told to the connection that broke.
+        let puts: Vec<u64> = session.puts.keys().copied().collect();
+        puts.into_iter().for_each(|local| session.ask_for_target(local));
+        Ok(woken)
     })?;
     shared.receive(first, &mut wake);
     Ok(())

@@ -9,7 +9,7 @@ use std::{
 
 use dasklet_protocol::v1;
 use foldhash::fast::RandomState;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{outbox::Outbox, table::Table};
 use crate::{
@@ -28,8 +28,8 @@ pub(crate) struct Session {
     pub(crate) epoch: u64,
     /// Why the session has ended, once it has.
     pub(crate) end: Option<ClientError>,
-    /// Put values that wait to be told where they may be written.
-    pub(crate) puts: HashMap<u64, oneshot::Sender<v1::PutTarget>, RandomState>,
+    /// Put values that are not stored yet, to be told where they may be written.
+    pub(crate) puts: HashMap<u64, mpsc::UnboundedSender<v1::PutTarget>, RandomState>,
     pub(crate) jobs: HashMap<u32, watch::Sender<JobProgress>, RandomState>,
     /// Grows with each connection; an older connection's sender finds that it is outdated.
     pub(crate) connection: u64,
@@ -56,11 +56,18 @@ impl Session {
             }
         }
         for target in event.put_targets {
-            if let Some(waiting) = self.puts.remove(&target.local) {
+            if let Some(waiting) = self.puts.get(&target.local) {
                 // Nobody waits any more if the put was given up.
                 waiting.send(target).ok();
             }
         }
+    }
+
+    /// Asks where a put value may be written, or whether it is stored.
+    pub(crate) fn ask_for_target(&mut self, local: u64) {
+        let failed_holder = u32::MAX;
+        let asked = v1::LocalMember { local, failed_holder, ..v1::LocalMember::default() };
+        self.outbox.other(|rest| rest.refetch.push(asked));
     }
 
     fn apply_done(&mut self, done: &v1::Done, wake: &mut Vec<Waker>) {

@@ -262,10 +262,10 @@ impl Table {
 
     /// Registers for the end of a task; false if it has ended.
     pub(crate) fn wait(&mut self, member: Member, waiter: Waiter) -> bool {
-        let Some(place) = self.cell_mut(member) else { return false };
-        if !place.is_pending() {
+        if !self.is_pending(member) {
             return false;
         }
+        let Some(place) = self.cell_mut(member) else { return false };
         *place = Cell::pending(true);
         let waiters = self.waiters.entry(member).or_default();
         if let Waiter::Wake(new) = &waiter {

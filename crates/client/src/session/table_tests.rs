@@ -68,6 +68,8 @@ fn a_refused_array_fails_as_a_whole() {
     table.failed((array, 0), failure("limit"), &mut wake);
     assert_eq!(wake.len(), 1);
     assert_eq!(end(&table, (array, 9_999_999)), "limit");
+    let waits = table.wait((array, 5), Waiter::Wake(futures::task::noop_waker()));
+    assert!(!waits, "it has failed with all others");
     assert!(table.pending_ranges().is_empty());
 }
 

@@ -72,6 +72,53 @@ async fn large_values_are_read_from_their_holders() {
 }
 
 #[tokio::test]
+async fn an_output_that_does_not_exist_is_an_error_and_not_asked_for_again() {
+    let mut scheduler = Scheduler::start().await;
+    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let parts = client.array::<i64>("part", 2).unwrap();
+    connection.accept_next().await;
+    let (address, outputs) = worker().await;
+    outputs.set(task(0, 0), 0, "first");
+    outputs.set(task(0, 0), 1, "second");
+    connection.done_at((0, 0), 1, &address);
+    connection.values(0, &[(1, packed(5))]);
+    for (index, output, has) in [(0, 2, 2), (1, 1, 1)] {
+        let absent: TaskFuture<()> = parts.get(index).unwrap().output(output);
+        let error = absent.bytes().await.unwrap_err().to_string();
+        let expected = format!("task 0.{index} has no output {output}: it has {has}, counted");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_too_large_for_a_message_is_refused_and_others_go() {
+    let mut scheduler = Scheduler::start().await;
+    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let large = "x".repeat(4 << 20);
+    let refused = |error: ClientError| {
+        let error = error.to_string();
+        assert!(error.contains("put the value and pass its handle"), "{error}");
+    };
+    refused(client.submit::<()>("length", (&large,)).unwrap_err());
+    refused(client.map::<(), _>("length", [("small",), (large.as_str(),)]).await.unwrap_err());
+    let mut graph = Graph::new();
+    let node = graph.op("length", (&large,));
+    refused(client.compute::<()>(&graph, node).unwrap_err());
+
+    let most = "x".repeat((4 << 20) - 1000);
+    let future = client.submit::<i64>("length", (&most,)).unwrap();
+    loop {
+        let message = connection.message().await;
+        let Some(submit) = &message.submit else { continue };
+        connection.accept(&message);
+        assert!(submit.tasks[0].body.len() > most.len());
+        connection.values(submit.first, &[(0, packed(1))]);
+        break;
+    }
+    assert_eq!(future.await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_worker_that_cannot_be_reached_is_read_through_the_scheduler() {
     for direct in [DirectToWorkers::Auto, DirectToWorkers::No] {
         let mut scheduler = Scheduler::start().await;
@@ -95,7 +142,10 @@ async fn what_a_holder_has_lost_is_asked_for_again() {
     connection.done_at((0, 0), 1, &empty);
     let answer = async {
         let refetch = connection.message().await.refetch;
-        assert_eq!(refetch, [v1::LocalMember { local: 0, index: 0, failed_holder: 1 }]);
+        assert_eq!(
+            refetch,
+            [v1::LocalMember { local: 0, index: 0, failed_holder: 1, missing: true }]
+        );
         let (address, outputs) = worker().await;
         outputs.set(task(0, 0), 0, "again");
         connection.done_at((0, 0), 2, &address);

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Outputs by (task, output), and put values by task.
 #[derive(Clone, Default)]
-pub struct Outputs(Arc<Mutex<HashMap<(u64, u32), Bytes>>>);
+pub struct Outputs(Arc<Mutex<HashMap<(u64, u32), Bytes>>>, Arc<Mutex<Option<Status>>>);
 
 impl Outputs {
     pub fn set(&self, task: u64, output: u32, value: impl Into<Bytes>) {
@@ -32,12 +32,28 @@ impl Outputs {
         self.0.lock().unwrap().get(&(task, output)).cloned()
     }
 
+    /// From now on, puts fail with this sentence.
+    pub fn refuse_puts(&self, sentence: &str) {
+        *self.1.lock().unwrap() = Some(Status::not_found(sentence));
+    }
+
+    /// The same, as for a value that is too large.
+    pub fn refuse_puts_for_good(&self, sentence: &str) {
+        *self.1.lock().unwrap() = Some(Status::resource_exhausted(sentence));
+    }
+
+    fn count(&self, task: u64) -> u32 {
+        self.0.lock().unwrap().keys().filter(|(of, _)| *of == task).count() as u32
+    }
+
     fn answer(&self, request: v1::FetchRequest) -> Answers<v1::Chunk> {
         let outputs = self.clone();
         let pieces = (0..).zip(request.outputs).flat_map(move |(position, id)| {
             match outputs.get(id.task, id.output) {
                 None => {
-                    vec![v1::Piece { position, missing: true, last: true, ..Default::default() }]
+                    let outputs = outputs.count(id.task);
+                    let missing = v1::Piece { position, outputs, ..Default::default() };
+                    vec![v1::Piece { missing: true, last: true, ..missing }]
                 }
                 // In small pieces, so that putting together is part of the test.
                 Some(value) => (0..value.len().max(1))
@@ -60,6 +76,9 @@ impl Outputs {
         &self,
         mut chunks: Streaming<v1::PutChunk>,
     ) -> Result<Response<v1::PutReply>, Status> {
+        if let Some(refusal) = self.1.lock().unwrap().clone() {
+            return Err(refusal);
+        }
         let (mut task, mut value) = (0, Vec::new());
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;
@@ -111,6 +130,18 @@ impl Connection {
     pub async fn accept_next(&mut self) {
         let message = self.message().await;
         self.accept(&message);
+    }
+
+    /// Tells where the put value 0 may be written.
+    pub fn put_target(&self, worker: u32, address: &str) {
+        let peer = v1::Peer { worker, data_address: address.to_owned(), name: "w".to_owned() };
+        let target = v1::PutTarget { local: 0, task: 100 << 32, workers: vec![worker] };
+        self.send(v1::ClientEvent {
+            accepted: vec![v1::Accepted { first: 0, specs: vec![100] }],
+            peers: vec![peer],
+            put_targets: vec![target],
+            ..Default::default()
+        });
     }
 
     /// Tells that an output is held by worker 1 at this address.

@@ -12,10 +12,8 @@ use dasklet_core::demand::{Member, MemberState};
 
 use super::dask;
 use crate::{
-    server::{
-        metrics::Histogram,
-        shell::{Core, Shell},
-    },
+    histogram::Histogram,
+    server::shell::{Core, Shell},
     state::{TaskState, Time},
 };
 
@@ -185,6 +183,11 @@ fn write_ours(text: &mut Text, core: &Core, members: &[Member]) {
             "dasklet_dispatch_seconds",
             "From the event that made a run possible to its message",
             &metrics.dispatch_seconds,
+        ),
+        (
+            "dasklet_queue_wait_seconds",
+            "From the moment a task could run to its being handed to a worker",
+            core.state.queue_wait(),
         ),
         ("dasklet_run_seconds", "Run times of runs that ended well", &metrics.run_seconds),
         (

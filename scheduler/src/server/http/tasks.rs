@@ -49,9 +49,8 @@ pub(super) async fn tasks(
     }
     let filter = TaskFilter { job: None, state };
     let after = page.after.map(TaskId::from_bits);
-    let tasks = shell.lock().state.tasks_page(filter, after, limit);
-    let next = tasks.last().filter(|_| tasks.len() == limit).map(|task| task.task);
-    Ok(Json(Tasks { tasks, next }))
+    let (tasks, next) = shell.lock().state.tasks_page(filter, after, limit);
+    Ok(Json(Tasks { tasks, next: next.map(|task| task.to_bits()) }))
 }
 
 fn task_state(name: &str) -> Result<TaskState, Refusal> {
