@@ -22,6 +22,8 @@ fn main() -> ExitCode {
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
         )
         .with_writer(std::io::stderr)
+        // A line that the log's disk does not take is lost; telling so there would panic.
+        .log_internal_errors(false)
         .init();
     match server::main(Program::parse().options) {
         Ok(()) => ExitCode::SUCCESS,

@@ -114,7 +114,8 @@ impl Store {
         };
         let mut inner = self.lock();
         if inner.in_memory <= self.most {
-            tracing::warn!("{sentence}; keeping it in memory");
+            // The memory watch warns of it once.
+            tracing::debug!("{sentence}; keeping it in memory");
             return Ok(true);
         }
         inner.remove(task.spec, task.index, task.index.saturating_add(1));
