@@ -1,5 +1,8 @@
 //! The whole operator against an API server in memory, without and with faults below its client.
 
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used)]
+
 mod clusters;
 mod faults;
 mod groups;

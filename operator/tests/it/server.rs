@@ -115,9 +115,9 @@ struct Asked {
 impl Asked {
     fn of(request: &Request<Body>) -> Option<Self> {
         let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
-        let rest = match path.first()? {
-            &"api" => &path[2..],
-            &"apis" => path.get(3..)?,
+        let rest = match *path.first()? {
+            "api" => path.get(2..)?,
+            "apis" => path.get(3..)?,
             _ => return None,
         };
         let (namespace, rest) = match rest {

@@ -7,6 +7,9 @@
 //! DASKLET_TEST_KUBECONFIG=FILE cargo test --release -p dasklet-operator --test real -- --ignored
 //! ```
 
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used)]
+
 use std::{
     env,
     process::Command,
@@ -110,7 +113,7 @@ impl Real {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs DASKLET_TEST_KUBECONFIG; cargo xtask test sets it"]
 async fn a_cluster_lives_its_life_on_a_real_api_server() {
-    let real = Real::start().await;
+    let mut real = Real::start().await;
     let (cluster, group) =
         (format!("{DASK}/daskclusters/real"), format!("{DASK}/daskworkergroups/real-default"));
     let manifest = json!({
@@ -152,7 +155,8 @@ async fn a_cluster_lives_its_life_on_a_real_api_server() {
     .await;
     assert_eq!(real.workers("real-default").await.len(), 5);
 
-    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/dasklet-operator");
+    let lease =
+        "/apis/coordination.k8s.io/v1/namespaces/default/leases/dasklet-operator".to_owned();
     assert_eq!(real.get(&lease).await.unwrap()["spec"]["holderIdentity"], "test");
     real.send("DELETE", &cluster, "application/json", &json!({})).await;
     real.until("it is gone", &cluster, |cluster| cluster.is_none()).await;
@@ -162,6 +166,6 @@ async fn a_cluster_lives_its_life_on_a_real_api_server() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     real.stop.send_replace(true);
-    real.operator.await.unwrap();
+    (&mut real.operator).await.unwrap();
     assert_eq!(real.get(&lease).await.unwrap()["spec"]["holderIdentity"], "", "handed over");
 }
