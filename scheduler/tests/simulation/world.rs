@@ -380,10 +380,8 @@ impl World {
                     self.send_up(id, Report::Copy(task, nbytes));
                 }
             }
-            ToWorker::Confirm(task) => {
-                if !worker.store.contains_key(&task) {
-                    self.send_up(id, Report::Dropped(task));
-                }
+            ToWorker::Confirm(task) if !worker.store.contains_key(&task) => {
+                self.send_up(id, Report::Dropped(task));
             }
             ToWorker::Shutdown => {
                 self.disconnect(index, DeathCause::Drained);
