@@ -11,10 +11,12 @@ use crate::steps;
 /// not named here is an error: whoever adds one decides where it stands.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("dasklet-core", &[]),
+    ("dasklet-dask-comm", &["dasklet-core"]),
     ("dasklet-protocol", &["dasklet-core"]),
     ("dasklet-elastic", &["dasklet-core"]),
     ("dasklet-api", &["dasklet-core", "dasklet-elastic"]),
     ("dasklet-client", &["dasklet-core", "dasklet-protocol"]),
+    ("dasklet-operator", &["dasklet-api", "dasklet-core", "dasklet-dask-comm", "dasklet-elastic"]),
     ("dasklet-query", &["dasklet-client", "dasklet-core"]),
     ("dasklet-scheduler", &["dasklet-core", "dasklet-protocol"]),
     ("dasklet-worker", &["dasklet-client", "dasklet-core", "dasklet-protocol", "dasklet-query"]),
@@ -31,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "dasklet-worker",
         ],
     ),
+    ("dasklet-e2e", &[]),
     ("dasklet-bench", &["dasklet-client", "dasklet-core", "dasklet-protocol", "dasklet-scheduler"]),
     ("xtask", &[]),
 ];

@@ -7,13 +7,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{benchmarks, documents, layers, tools};
+use crate::{benchmarks, chart, documents, layers, tools};
 
 /// Runs every step, or those whose name contains one of `only`; all of them even when one fails,
 /// so that one run tells everything.
-pub fn test(full: bool, only: &[String]) -> Result<()> {
+pub fn test(full: bool, e2e: bool, only: &[String]) -> Result<()> {
     let mut done: Vec<(&str, Duration, Result<()>)> = Vec::new();
-    for (name, step) in steps(full) {
+    for (name, step) in steps(full, e2e) {
         if !only.is_empty() && !only.iter().any(|text| name.contains(text.as_str())) {
             continue;
         }
@@ -43,8 +43,8 @@ pub fn test(full: bool, only: &[String]) -> Result<()> {
 
 type Step = Box<dyn FnOnce() -> Result<()>>;
 
-fn steps(full: bool) -> Vec<(&'static str, Step)> {
-    vec![
+fn steps(full: bool, e2e: bool) -> Vec<(&'static str, Step)> {
+    let mut all: Vec<(&'static str, Step)> = vec![
         ("format", Box::new(|| run(&mut cargo(["fmt", "--all", "--check"])))),
         ("layers", Box::new(layers::check)),
         (
@@ -54,12 +54,21 @@ fn steps(full: bool) -> Vec<(&'static str, Step)> {
                 run(cargo(all).args(["--", "-D", "warnings"]))
             }),
         ),
+        ("chart", Box::new(|| chart::check(false))),
         ("deny", Box::new(deny)),
         ("test", Box::new(move || tests(full))),
         ("rustdoc", Box::new(rustdoc)),
         ("documents", Box::new(documents::run_commands)),
         ("benchmarks", Box::new(|| benchmarks::run(true, &[]))),
-    ]
+    ];
+    if e2e {
+        all.push(("api-server", Box::new(api_server)));
+        all.push(("operator", Box::new(operator)));
+        all.push(("e2e", Box::new(crate::e2e::scenarios)));
+    } else {
+        println!("without --e2e: the tests on a real Kubernetes are left out");
+    }
+    all
 }
 
 fn tests(full: bool) -> Result<()> {
@@ -68,6 +77,23 @@ fn tests(full: bool) -> Result<()> {
         command.env("DASKLET_TEST_FULL", "1");
     }
     run(&mut command)
+}
+
+/// The definitions and the corpus of manifests on a real API server, on loopback and with nothing
+/// behind it; it is built at the first use.
+fn api_server() -> Result<()> {
+    let test = "DASKLET_TEST_KUBECONFIG=$KUBECONFIG exec cargo test --release --locked \
+                --package dasklet-api --test api_server -- --ignored";
+    let run = ["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"];
+    self::run(cargo(run).args(["control-plane", "--bare", "--", "sh", "-c", test]))
+}
+
+/// The operator on a real API server with its controllers and simulated nodes, on loopback.
+fn operator() -> Result<()> {
+    let test = "DASKLET_TEST_KUBECONFIG=$KUBECONFIG exec cargo test --release --locked \
+                --package dasklet-operator --test real -- --ignored";
+    let run = ["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"];
+    self::run(cargo(run).args(["control-plane", "--fake-nodes", "2", "--", "sh", "-c", test]))
 }
 
 /// Advisories need a database from the network; where it cannot be had this is said, and the

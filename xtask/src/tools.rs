@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::steps;
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
+const HELM_VERSION: &str = "v3.19.0";
 
 /// The root of the checkout.
 pub fn root() -> &'static Path {
@@ -34,6 +35,26 @@ pub fn cargo_deny() -> Result<PathBuf> {
         install.current_dir("/").env("CARGO_TARGET_DIR", root.join("target"));
         steps::run(&mut install)?;
         std::fs::remove_dir_all(root.join("target")).ok();
+    }
+    Ok(program)
+}
+
+/// The `helm` program, built into the cache at its first use; the end-to-end tests take it from
+/// there, too.
+pub fn helm() -> Result<PathBuf> {
+    let folder = cache()?.join("helm").join(HELM_VERSION);
+    let program = folder.join("helm");
+    if !program.exists() {
+        println!("chart: building helm {HELM_VERSION} (once, a minute)");
+        let partial = folder.join(".partial-chart");
+        let mut install = std::process::Command::new("go");
+        install.args(["install", "-trimpath", "-ldflags", "-s -w"]);
+        install.arg(format!("helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"));
+        install.current_dir("/").env("GOBIN", &partial).env("CGO_ENABLED", "0");
+        steps::run(&mut install).context("helm is built by Go: install Go 1.24 or later")?;
+        // Renamed when it is whole, so that nobody starts a part of it.
+        std::fs::rename(partial.join("helm"), &program).context("go built no helm")?;
+        std::fs::remove_dir_all(partial).ok();
     }
     Ok(program)
 }

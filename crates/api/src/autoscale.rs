@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// How a group scales itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = crate::rules::autoscale()))]
 pub struct AutoscaleSpec {
     /// Never fewer workers. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -18,12 +19,14 @@ pub struct AutoscaleSpec {
     pub mode: Option<AutoscaleMode>,
     /// Work queued on the group should finish within this. Default 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = crate::rules::positive_seconds()))]
     pub target_duration_seconds: Option<f64>,
     /// How fast the size may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<BehaviorSpec>,
     /// A worker not serving by then is failed supply. Default 300.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub start_deadline_seconds: Option<u32>,
     /// Groups with a higher priority are filled first. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +79,7 @@ impl AutoscaleMode {
 
 /// How fast the size may change, as in a `HorizontalPodAutoscaler` v2.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct BehaviorSpec {
     /// Towards more workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,10 +107,11 @@ impl BehaviorSpec {
 
 /// The rules of one direction.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ScalingRulesSpec {
     /// The least change recommended within this time counts. Default 0 up, 30 down; at most 3600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 3600))]
     pub stabilization_window_seconds: Option<u32>,
     /// Limits of the change in a period. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,6 +121,7 @@ pub struct ScalingRulesSpec {
     pub select_policy: Option<SelectPolicySpec>,
     /// Changes up to this share of the present size are not made. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
     pub tolerance: Option<f64>,
 }
 
@@ -142,14 +147,16 @@ impl ScalingRulesSpec {
 
 /// One limit of the change in a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ScalingPolicySpec {
     /// What `value` counts.
     #[serde(rename = "type")]
     pub kind: ScalingPolicyType,
     /// Workers, or percent of the size at the period's start.
+    #[schemars(range(min = 1))]
     pub value: u32,
     /// The period's length, at most 1800.
+    #[schemars(range(min = 1, max = 1800))]
     pub period_seconds: u32,
 }
 

@@ -1,21 +1,59 @@
 //! `DaskCluster`: a scheduler and its workers.
 
+use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     condition::Condition,
-    metadata::{PartMetadata, Resource},
+    metadata::PartMetadata,
     worker::{NamedWorkerSpec, WorkerSpec},
 };
 
-/// A scheduler and its workers.
-pub type DaskCluster = Resource<DaskClusterSpec, DaskClusterStatus>;
-
 /// What is wanted of a cluster.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "kubernetes.dask.org",
+    version = "v1",
+    kind = "DaskCluster",
+    plural = "daskclusters",
+    shortname = "daskcluster",
+    shortname = "dsk",
+    namespaced,
+    status = "DaskClusterStatus",
+    doc = "A scheduler and its workers.",
+    derive = "PartialEq",
+    derive = "Default",
+    crates(kube_core = "::kube_core"),
+    scale(
+        spec_replicas_path = ".spec.worker.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Workers", type_ = "integer", json_path = ".status.replicas"),
+    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.phase"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Address",
+        type_ = "string",
+        json_path = ".status.schedulerAddress",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
 pub struct DaskClusterSpec {
     /// Seconds without work before `idleAction`; 0: never. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +72,8 @@ pub struct DaskClusterSpec {
     pub worker: WorkerSpec,
     /// Further groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub worker_groups: Option<Vec<NamedWorkerSpec>>,
 }
 
@@ -50,18 +90,18 @@ pub enum IdleAction {
 
 /// The scheduler's pod and service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct SchedulerSpec {
     /// Labels and annotations of what is made for the scheduler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<PartMetadata>,
     /// The whole pod spec. Default: the engine's image and arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+    #[schemars(schema_with = "crate::schema::pod_spec")]
     pub spec: Option<Value>,
     /// The service's spec. Default: a `ClusterIP` with `tcp-comm` 8786 and `http-dashboard` 8787.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+    #[schemars(schema_with = "crate::schema::service_spec")]
     pub service: Option<Value>,
 }
 
@@ -86,6 +126,7 @@ pub struct DaskClusterStatus {
     pub observed_generation: Option<i64>,
     /// Conditions by type.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// Where clients connect.
     #[serde(skip_serializing_if = "Option::is_none")]

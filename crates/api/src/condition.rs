@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One condition, as in Kubernetes itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// What it is about.
     #[serde(rename = "type")]
@@ -17,6 +17,7 @@ pub struct Condition {
     pub observed_generation: Option<i64>,
     /// When `status` changed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
     pub last_transition_time: Option<String>,
     /// One word for machines.
     #[serde(default)]
@@ -28,9 +29,10 @@ pub struct Condition {
 
 /// A group's last decision about its size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct LastDecision {
-    /// When.
+    /// When it was made.
+    #[schemars(extend("format" = "date-time"))]
     pub time: String,
     /// The size decided.
     pub desired: u32,

@@ -1,6 +1,7 @@
 //! Manifests joined: clusters, each with its groups and jobs.
 
 use dasklet_elastic::GroupPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::{
     autoscaler::DaskAutoscalerSpec,
@@ -8,7 +9,7 @@ use crate::{
     job::DaskJobSpec,
     local::{LocalWorker, local_worker},
     manifest::{Manifest, Object},
-    metadata::ObjectMeta,
+    metadata::name_of,
     worker::WorkerSpec,
 };
 
@@ -65,14 +66,14 @@ pub fn layout(manifests: &[Manifest]) -> Layout {
     let mut labels: Vec<&ObjectMeta> = Vec::new();
     for manifest in manifests {
         if let Object::Cluster(cluster) = &manifest.object {
-            layout.clusters.push(join(cluster.metadata.name(), &cluster.spec, manifests, false));
+            layout.clusters.push(join(name_of(&cluster.metadata), &cluster.spec, manifests, false));
             labels.push(&cluster.metadata);
         }
     }
     let shared = layout.clusters.len();
     for manifest in manifests {
         let Object::Job(job) = &manifest.object else { continue };
-        let entry = Job { name: job.metadata.name().to_owned(), spec: job.spec.clone() };
+        let entry = Job { name: name_of(&job.metadata).to_owned(), spec: job.spec.clone() };
         if let Some(template) = &job.spec.cluster {
             let mut cluster = join(&entry.name, &template.spec, manifests, true);
             cluster.jobs.push(entry);
@@ -117,7 +118,7 @@ fn join(name: &str, spec: &DaskClusterSpec, manifests: &[Manifest], of_job: bool
         if let Object::WorkerGroup(group) = &manifest.object
             && group.spec.cluster == name
         {
-            groups.push((group.metadata.name().to_owned(), group.spec.worker.clone()));
+            groups.push((name_of(&group.metadata).to_owned(), group.spec.worker.clone()));
         }
     }
     let suspended = spec.suspend.unwrap_or(false);

@@ -10,6 +10,7 @@ use crate::{
     layout::{concerns, layout},
     local::first_container,
     manifest::{Manifest, Object},
+    metadata::name_of,
     suggest::nearest,
     validate::{Problem, join},
     worker::WorkerSpec,
@@ -51,7 +52,7 @@ fn duplicates(manifests: &[Manifest], found: &mut Vec<Diagnostic>) {
         for group in &cluster.groups {
             let Some(other) = groups.insert(&group.name, &cluster.name) else { continue };
             let owner = manifests.iter().find(|manifest| match &manifest.object {
-                Object::WorkerGroup(object) => object.metadata.name() == group.name,
+                Object::WorkerGroup(object) => name_of(&object.metadata) == group.name,
                 Object::Cluster(_) | Object::Job(_) => manifest.object.name() == cluster.name,
                 _ => false,
             });
@@ -70,14 +71,14 @@ fn references(manifests: &[Manifest], found: &mut Vec<Diagnostic>) {
     let clusters: Vec<&str> = manifests
         .iter()
         .filter_map(|manifest| match &manifest.object {
-            Object::Cluster(cluster) => Some(cluster.metadata.name()),
+            Object::Cluster(cluster) => Some(name_of(&cluster.metadata)),
             _ => None,
         })
         .collect();
     let own: Vec<&str> = manifests
         .iter()
         .filter_map(|manifest| match &manifest.object {
-            Object::Job(job) if job.spec.cluster.is_some() => Some(job.metadata.name()),
+            Object::Job(job) if job.spec.cluster.is_some() => Some(name_of(&job.metadata)),
             _ => None,
         })
         .collect();
@@ -156,7 +157,7 @@ fn autoscalers(manifests: &[Manifest], found: &mut Vec<Diagnostic>) {
             found.push(manifest.diagnose(Severity::Error, problem));
             continue;
         };
-        if let Some(other) = taken.insert(&group.name, scaler.metadata.name()) {
+        if let Some(other) = taken.insert(&group.name, name_of(&scaler.metadata)) {
             let message = format!(
                 "the worker group '{}' is already scaled by DaskAutoscaler '{other}': remove one",
                 group.name

@@ -9,6 +9,7 @@ use crate::{
     group::DaskWorkerGroup,
     job::DaskJob,
     locate::line_of,
+    metadata::name_of,
     validate::Problem,
 };
 
@@ -61,10 +62,10 @@ impl Object {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Cluster(cluster) => cluster.metadata.name(),
-            Self::WorkerGroup(group) => group.metadata.name(),
-            Self::Autoscaler(autoscaler) => autoscaler.metadata.name(),
-            Self::Job(job) => job.metadata.name(),
+            Self::Cluster(cluster) => name_of(&cluster.metadata),
+            Self::WorkerGroup(group) => name_of(&group.metadata),
+            Self::Autoscaler(autoscaler) => name_of(&autoscaler.metadata),
+            Self::Job(job) => name_of(&job.metadata),
             Self::Other(other) => &other.name,
         }
     }
@@ -104,6 +105,10 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    pub(crate) fn errors(&self, problems: Vec<Problem>) -> Vec<Diagnostic> {
+        problems.into_iter().map(|problem| self.diagnose(Severity::Error, problem)).collect()
+    }
+
     pub(crate) fn diagnose(&self, severity: Severity, problem: Problem) -> Diagnostic {
         Diagnostic {
             severity,

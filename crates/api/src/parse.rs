@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dasklet_elastic::GroupPolicy;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
@@ -12,8 +13,9 @@ use crate::{
     diagnostic::{Diagnostic, Severity},
     layout::{group_policies, layout},
     manifest::{Manifest, Object, OtherObject, Place},
+    strict::{object_schema, schema_of, violations},
     suggest::nearest,
-    validate::{Problem, check_autoscale, check_object, join},
+    validate::{Problem, check_autoscale, check_object},
 };
 
 const KINDS: [&str; 4] = ["DaskCluster", "DaskWorkerGroup", "DaskAutoscaler", "DaskJob"];
@@ -88,13 +90,16 @@ pub fn parse_policy(text: &str, file: &str) -> Result<Vec<GroupPolicy>, Vec<Diag
         Some(Err(diagnostic)) => return Err(vec![diagnostic]),
         None => return Err(Vec::new()),
     };
-    let mut problems = Vec::new();
+    let mut problems = match read_document::<Value>(&place) {
+        Some(Ok(value)) => violations(&value, &schema_of::<AutoscaleSpec>(), ""),
+        _ => Vec::new(),
+    };
     check_autoscale(&spec, "", &mut problems);
     if problems.is_empty() {
         let shape = dasklet_core::Resources::one_slot();
         Ok(vec![GroupPolicy::scaled("workers", shape, spec.policy())])
     } else {
-        Err(problems.into_iter().map(|problem| place.diagnose(Severity::Error, problem)).collect())
+        Err(place.errors(problems))
     }
 }
 
@@ -134,10 +139,10 @@ fn read_object(value: &Value, place: &Place) -> Result<Object, Vec<Diagnostic>> 
         return Err(fail(Problem::new("apiVersion", message)));
     }
     let object = match kind {
-        "DaskCluster" => typed(place).map(Object::Cluster)?,
-        "DaskWorkerGroup" => typed(place).map(Object::WorkerGroup)?,
-        "DaskAutoscaler" => typed(place).map(Object::Autoscaler)?,
-        "DaskJob" => typed(place).map(Object::Job)?,
+        "DaskCluster" => typed(value, place).map(Object::Cluster)?,
+        "DaskWorkerGroup" => typed(value, place).map(Object::WorkerGroup)?,
+        "DaskAutoscaler" => typed(value, place).map(Object::Autoscaler)?,
+        "DaskJob" => typed(value, place).map(Object::Job)?,
         _ => {
             let hint = match nearest(kind, KINDS) {
                 Some(known) => format!("did you mean '{known}'?"),
@@ -147,14 +152,17 @@ fn read_object(value: &Value, place: &Place) -> Result<Object, Vec<Diagnostic>> 
         }
     };
     let problems = check_object(&object);
-    if problems.is_empty() {
-        Ok(object)
-    } else {
-        Err(problems.into_iter().flat_map(fail).collect())
-    }
+    if problems.is_empty() { Ok(object) } else { Err(place.errors(problems)) }
 }
 
-fn typed<T: DeserializeOwned>(place: &Place) -> Result<Box<T>, Vec<Diagnostic>> {
+fn typed<T: DeserializeOwned + JsonSchema>(
+    value: &Value,
+    place: &Place,
+) -> Result<Box<T>, Vec<Diagnostic>> {
+    let found = violations(value, &object_schema::<T>(), "");
+    if !found.is_empty() {
+        return Err(place.errors(found));
+    }
     match read_document::<T>(place) {
         Some(Ok(object)) => Ok(Box::new(object)),
         Some(Err(diagnostic)) => Err(vec![diagnostic]),
@@ -174,13 +182,11 @@ fn explain(error: &serde_yaml::Error, place: &Place) -> Diagnostic {
         Some((path, rest)) if is_path(path) => (path, rest),
         _ => ("", told),
     };
-    // The reader gives the path of what the unknown field stands in.
-    let unknown = told.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
     Diagnostic {
         severity: Severity::Error,
         file: place.file.to_string(),
         line,
-        path: join(path, unknown.unwrap_or_default()),
+        path: path.to_owned(),
         message: reword(told),
     }
 }
@@ -197,9 +203,6 @@ fn reword(told: &str) -> String {
         None => format!("known here: {}", known.join(", ")),
     };
     match quoted.split_first() {
-        Some((field, known)) if told.starts_with("unknown field ") => {
-            format!("unknown field '{field}'; {}", hint(field, known))
-        }
         Some((word, known)) if told.starts_with("unknown variant ") => {
             format!("unknown value '{word}'; {}", hint(word, known))
         }

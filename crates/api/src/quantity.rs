@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use dasklet_core::quantity::{BadQuantity, parse_thousandths, parse_units};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A quantity as it was written; a number counts as its text.
@@ -87,9 +87,6 @@ impl JsonSchema for Quantity {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "x-kubernetes-int-or-string": true,
-        })
+        crate::schema::quantity().try_into().unwrap_or_default()
     }
 }

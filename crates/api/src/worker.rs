@@ -8,17 +8,18 @@ use serde_json::Value;
 
 use crate::{autoscale::AutoscaleSpec, metadata::PartMetadata, quantity::Quantity};
 
-// Serde cannot refuse unknown fields of a flattened struct, so the fields are written once here
-// and given to the plain and the named form.
+// A flattened struct would lose its rules in the schema, so the fields are written once here and
+// given to the plain and the named form.
 macro_rules! worker_spec {
-    ($(#[$doc:meta])* $type_name:ident { $($(#[$extra_doc:meta])* $extra:ident: $extra_type:ty,)* }) => {
+    ($(#[$doc:meta])* $type_name:ident: $rules:ident { $($(#[$extra_doc:meta])* $extra:ident: $extra_type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        #[serde(rename_all = "camelCase")]
+        #[schemars(extend("x-kubernetes-validations" = crate::rules::$rules()))]
         pub struct $type_name {
             $($(#[$extra_doc])* pub $extra: $extra_type,)*
-            /// Number of workers. Default 1, or `autoscale.minReplicas`, which it is the initial
-            /// size for.
+            /// Number of workers; with `autoscale` only at the beginning. Default 1 on Kubernetes,
+            /// and `autoscale.minReplicas` in a local run and for a group in `workerGroups`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub replicas: Option<u32>,
             /// Labels and annotations of the workers' pods.
@@ -26,19 +27,22 @@ macro_rules! worker_spec {
             pub metadata: Option<PartMetadata>,
             /// The whole pod spec; without it the short form below is used.
             #[serde(default, skip_serializing_if = "Option::is_none")]
-            #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+            #[schemars(schema_with = "crate::schema::pod_spec")]
             pub spec: Option<Value>,
             /// Short form: the image. Default: the engine's own.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub image: Option<String>,
             /// Short form: how many tasks run at once.
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(range(min = 1))]
             pub threads: Option<u32>,
             /// Short form: the memory limit.
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(schema_with = "crate::schema::memory")]
             pub memory: Option<Quantity>,
             /// What a worker offers to tasks beyond cpu and memory, such as `GPU: 1`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(extend("x-kubernetes-validations" = crate::rules::offered()))]
             pub resources: Option<BTreeMap<String, Quantity>>,
             /// Short form: environment variables.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,13 +59,14 @@ macro_rules! worker_spec {
 
 worker_spec! {
     /// The workers of one group.
-    WorkerSpec {}
+    WorkerSpec: worker {}
 }
 
 worker_spec! {
     /// The workers of a further group of a cluster.
-    NamedWorkerSpec {
+    NamedWorkerSpec: named_worker {
         /// The group's name within the cluster: its full name is `<cluster>-<name>`.
+        #[schemars(length(max = 63))]
         name: String,
     }
 }
@@ -88,7 +93,7 @@ impl NamedWorkerSpec {
 
 /// How workers are drained before they are removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct DrainSpec {
     /// Running tasks have so long. Default 60.
     #[serde(default, skip_serializing_if = "Option::is_none")]

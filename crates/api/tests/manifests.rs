@@ -28,7 +28,7 @@ fn described(text: &str) -> Layout {
 
 #[test]
 fn what_dask_kubernetes_accepts_is_accepted() {
-    let layout = described(include_str!("good/cluster.yaml"));
+    let layout = described(include_str!("corpus/good/dask-kubernetes.yaml"));
     let names: Vec<(&str, bool)> =
         layout.clusters.iter().map(|cluster| (cluster.name.as_str(), cluster.of_job)).collect();
     assert_eq!(names, [("simple", false), ("simple-job", true)]);
@@ -52,7 +52,7 @@ fn what_dask_kubernetes_accepts_is_accepted() {
 
 #[test]
 fn a_local_run_says_what_it_ignores() {
-    let found = ignored_locally(&good(include_str!("good/cluster.yaml")));
+    let found = ignored_locally(&good(include_str!("corpus/good/dask-kubernetes.yaml")));
     let paths: Vec<&str> = found.iter().map(|diagnostic| diagnostic.path.as_str()).collect();
     for path in [
         "spec.scheduler",
@@ -71,7 +71,7 @@ fn a_local_run_says_what_it_ignores() {
 
 #[test]
 fn the_fields_of_our_own_are_read() {
-    let layout = described(include_str!("good/native.yaml"));
+    let layout = described(include_str!("corpus/good/native.yaml"));
     let cluster = &layout.clusters[0];
     let [default, large] = cluster.groups.as_slice() else { panic!("two groups") };
     let autoscale = default.policy.autoscale.as_ref().unwrap();
@@ -121,7 +121,7 @@ fn examples_of_policies_are_read() {
         let autoscale = policies[0].autoscale.as_ref().unwrap();
         assert_eq!(autoscale.behavior.scale_down.stabilization_window_seconds, window);
     }
-    let policies = parse_policy(include_str!("good/native.yaml"), "native.yaml").unwrap();
+    let policies = parse_policy(include_str!("corpus/good/native.yaml"), "native.yaml").unwrap();
     assert_eq!(policies.len(), 2);
     let found = parse_policy("minReplicas: 3\nmaxReplicas: 2\n", "p.yaml").unwrap_err();
     assert_eq!(
@@ -132,7 +132,7 @@ fn examples_of_policies_are_read() {
 
 #[test]
 fn objects_survive_being_written_and_read() {
-    for manifest in good(include_str!("good/native.yaml")) {
+    for manifest in good(include_str!("corpus/good/native.yaml")) {
         let Object::Cluster(cluster) = manifest.object else { continue };
         let text = serde_yaml::to_string(&cluster).unwrap();
         let again = good(&text);

@@ -1,44 +1,40 @@
-//! Rules of names and of `DaskCluster`.
+//! Rules of `DaskCluster`.
 
 use std::collections::HashSet;
 
 use super::{
-    Problem, join,
-    worker::{Parts, check, check_pod},
+    Problem, join, name,
+    worker::{Parts, check as check_worker, check_pod},
 };
-use crate::{cluster::DaskClusterSpec, metadata::ObjectMeta};
+use crate::{
+    checked::{ClusterName, LONGEST_LABEL, check as check_form},
+    cluster::{DaskCluster, DaskClusterSpec},
+    metadata::name_of,
+};
 
-/// Longest name: `-scheduler` has to fit behind it in 63 characters.
-const LONGEST_NAME: usize = 53;
-
-pub(super) fn check_name(metadata: &ObjectMeta, problems: &mut Vec<Problem>) {
-    match (&metadata.name, &metadata.generate_name) {
-        (None, Some(_)) => {}
-        (None, None) => {
-            problems.push(Problem::new("metadata", "the field 'name' is missing: add it"))
-        }
-        (Some(name), _) => {
-            if let Some(message) = bad_name(name) {
-                problems.push(Problem::new("metadata.name", message));
-            }
-        }
-    }
+pub(super) fn check(cluster: &DaskCluster, problems: &mut Vec<Problem>) {
+    name::check(&cluster.metadata, name::cluster, problems);
+    check_spec(&cluster.spec, "spec", problems);
+    check_group_names(name_of(&cluster.metadata), &cluster.spec, "spec", problems);
 }
 
-fn bad_name(name: &str) -> Option<String> {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let fine = !name.is_empty()
-        && name.chars().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-');
-    if !fine {
-        return Some(format!(
-            "'{name}' is no name: use lower-case letters, digits and '-', \
-             with a letter or digit first and last"
-        ));
+/// The full names of the further groups of a cluster with this name.
+pub(super) fn check_group_names(
+    cluster: &str,
+    spec: &DaskClusterSpec,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let Ok(checked) = ClusterName::new(cluster) else { return };
+    for (at, group) in spec.worker_groups.iter().flatten().enumerate() {
+        let alone = check_form(&group.name, false, LONGEST_LABEL);
+        if alone.is_ok()
+            && let Err(error) = checked.group(&group.name)
+        {
+            let message = format!("with the cluster's name, {error}");
+            problems.push(Problem::new(join(path, &format!("workerGroups[{at}].name")), message));
+        }
     }
-    (name.len() > LONGEST_NAME)
-        .then(|| format!("'{name}' has {} characters: use at most {LONGEST_NAME}", name.len()))
 }
 
 pub(super) fn check_spec(spec: &DaskClusterSpec, path: &str, problems: &mut Vec<Problem>) {
@@ -51,12 +47,12 @@ pub(super) fn check_spec(spec: &DaskClusterSpec, path: &str, problems: &mut Vec<
             problems.push(Problem::new(join(path, "scheduler.service"), message));
         }
     }
-    check(&Parts::of(&spec.worker), &join(path, "worker"), problems);
+    check_worker(&Parts::of(&spec.worker), &join(path, "worker"), problems);
     let mut names = HashSet::from(["default"]);
     for (at, group) in spec.worker_groups.iter().flatten().enumerate() {
         let path = join(path, &format!("workerGroups[{at}]"));
-        if let Some(message) = bad_name(&group.name) {
-            problems.push(Problem::new(join(&path, "name"), message));
+        if let Err(error) = check_form(&group.name, false, LONGEST_LABEL) {
+            problems.push(Problem::new(join(&path, "name"), error.to_string()));
         } else if !names.insert(&group.name) {
             let message = match group.name.as_str() {
                 "default" => {
@@ -66,6 +62,6 @@ pub(super) fn check_spec(spec: &DaskClusterSpec, path: &str, problems: &mut Vec<
             };
             problems.push(Problem::new(join(&path, "name"), message));
         }
-        check(&Parts::of_named(group), &path, problems);
+        check_worker(&Parts::of_named(group), &path, problems);
     }
 }

@@ -1,9 +1,23 @@
 //! Rules of `DaskJob`.
 
-use super::{Problem, cluster::check_spec, worker::check_pod};
-use crate::job::DaskJobSpec;
+use super::{
+    Problem,
+    cluster::{check_group_names, check_spec},
+    name,
+    worker::check_pod,
+};
+use crate::{
+    job::{DaskJob, DaskJobSpec},
+    metadata::name_of,
+};
 
-pub(super) fn check(spec: &DaskJobSpec, problems: &mut Vec<Problem>) {
+pub(super) fn check(job: &DaskJob, problems: &mut Vec<Problem>) {
+    name::check(&job.metadata, name::job, problems);
+    let spec = &job.spec;
+    if let Some(cluster) = &spec.cluster {
+        let (name, path) = (name_of(&job.metadata), "spec.cluster.spec");
+        check_group_names(name, &cluster.spec, path, problems);
+    }
     match (&spec.job, &spec.workload) {
         (Some(_), Some(_)) => problems.push(Problem::new(
             "spec.workload",
@@ -49,6 +63,9 @@ fn check_cluster(spec: &DaskJobSpec, problems: &mut Vec<Problem>) {
             format!("spec.{last}"),
             format!("a job has one cluster: keep one of {}", given.join(", ")),
         )),
+    }
+    if spec.cluster_name.as_ref().is_some_and(String::is_empty) {
+        problems.push(Problem::new("spec.clusterName", "is empty: name a DaskCluster"));
     }
     if spec.cluster_selector.as_ref().is_some_and(|labels| labels.is_empty()) {
         let message = "is empty: give at least one label, or use 'clusterName'";

@@ -3,10 +3,14 @@
 
 mod cluster;
 mod job;
+mod name;
 mod scaling;
 mod worker;
 
-use crate::manifest::Object;
+use crate::{
+    autoscaler::DaskAutoscaler, cluster::DaskCluster, group::DaskWorkerGroup, job::DaskJob,
+    manifest::Object,
+};
 
 pub(crate) use scaling::check_autoscale;
 
@@ -43,30 +47,54 @@ pub(crate) fn join(path: &str, field: &str) -> String {
     }
 }
 
+/// An object that can say what is wrong with it.
+pub trait Validate {
+    /// Every broken rule; none: the object can be used.
+    fn problems(&self) -> Vec<Problem>;
+}
+
+impl Validate for DaskCluster {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        cluster::check(self, &mut problems);
+        problems
+    }
+}
+
+impl Validate for DaskWorkerGroup {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        name::check(&self.metadata, name::group, &mut problems);
+        scaling::check_cluster(&self.spec.cluster, &mut problems);
+        worker::check(&worker::Parts::of(&self.spec.worker), "spec.worker", &mut problems);
+        problems
+    }
+}
+
+impl Validate for DaskAutoscaler {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        name::check(&self.metadata, name::any, &mut problems);
+        scaling::check_autoscaler(&self.spec, &mut problems);
+        problems
+    }
+}
+
+impl Validate for DaskJob {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        job::check(self, &mut problems);
+        problems
+    }
+}
+
 /// Every broken rule of one object.
 pub(crate) fn check_object(object: &Object) -> Vec<Problem> {
-    let mut problems = Vec::new();
     match object {
-        Object::Cluster(cluster) => {
-            cluster::check_name(&cluster.metadata, &mut problems);
-            cluster::check_spec(&cluster.spec, "spec", &mut problems);
-        }
-        Object::WorkerGroup(group) => {
-            cluster::check_name(&group.metadata, &mut problems);
-            if group.spec.cluster.is_empty() {
-                problems.push(Problem::new("spec.cluster", "is empty: name a DaskCluster"));
-            }
-            worker::check(&worker::Parts::of(&group.spec.worker), "spec.worker", &mut problems);
-        }
-        Object::Autoscaler(autoscaler) => {
-            cluster::check_name(&autoscaler.metadata, &mut problems);
-            scaling::check_autoscaler(&autoscaler.spec, &mut problems);
-        }
-        Object::Job(job) => {
-            cluster::check_name(&job.metadata, &mut problems);
-            job::check(&job.spec, &mut problems);
-        }
-        Object::Other(_) => {}
+        Object::Cluster(cluster) => cluster.problems(),
+        Object::WorkerGroup(group) => group.problems(),
+        Object::Autoscaler(autoscaler) => autoscaler.problems(),
+        Object::Job(job) => job.problems(),
+        Object::Other(_) => Vec::new(),
     }
-    problems
 }

@@ -31,9 +31,7 @@ pub(crate) fn check_autoscale(spec: &AutoscaleSpec, path: &str, problems: &mut V
 }
 
 pub(super) fn check_autoscaler(spec: &DaskAutoscalerSpec, problems: &mut Vec<Problem>) {
-    if spec.cluster.is_empty() {
-        problems.push(Problem::new("spec.cluster", "is empty: name a DaskCluster"));
-    }
+    check_cluster(&spec.cluster, problems);
     let minimum = spec.minimum.unwrap_or(0);
     if minimum > spec.maximum {
         problems.push(Problem::new(
@@ -43,6 +41,13 @@ pub(super) fn check_autoscaler(spec: &DaskAutoscalerSpec, problems: &mut Vec<Pro
     }
     check_target(spec.target_duration_seconds, "spec", problems);
     check_behavior(spec.behavior.as_ref(), "spec", problems);
+}
+
+/// The cluster that a group or an autoscaler names.
+pub(super) fn check_cluster(name: &str, problems: &mut Vec<Problem>) {
+    if name.is_empty() {
+        problems.push(Problem::new("spec.cluster", "is empty: name a DaskCluster"));
+    }
 }
 
 fn check_target(seconds: Option<f64>, path: &str, problems: &mut Vec<Problem>) {

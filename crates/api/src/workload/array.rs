@@ -98,6 +98,8 @@ impl JsonSchema for IndexRange {
         json_schema!({
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": true,
+            "minimum": 1,
+            "pattern": "^ *[0-9]{1,10} *(\\.\\. *[0-9]{1,10} *)?$",
         })
     }
 }

@@ -1,0 +1,28 @@
+//! `scale`: the operator on simulated nodes.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use dasklet_e2e::scale::{Size, measure};
+
+use crate::commands::images;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Clusters that are applied at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    clusters: usize,
+    /// Workers of each.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    workers: usize,
+    #[command(flatten)]
+    images: images::Arguments,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let operator = arguments.images.operator()?;
+    let size = Size { clusters: arguments.clusters, workers: arguments.workers };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    println!("{}", runtime.block_on(measure(&operator, size))?);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,135 @@
+//! Pods die, and the work goes on.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt, api::DeleteParams};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{
+    runner::{World, until},
+    scenarios::{
+        cluster::manifest,
+        dask::{self, LIMIT},
+    },
+};
+
+/// A worker pod is deleted by force in the middle of a workload.
+pub async fn pod_deleted_by_force(world: Arc<World>) -> Result<()> {
+    let victim = busy(&world, "forced").await?;
+    let pods: Api<Pod> = world.api();
+    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    let start = Instant::now();
+    pods.delete(&victim.name_any(), &now).await?;
+    replaced(&world, "forced", &victim).await?;
+    world.measure("forced deletion to the replacement serving", start.elapsed());
+    dask::right_answer(&world, "forced", COUNT).await?;
+    recovery(&world, "forced").await
+}
+
+/// A worker's process is killed in the middle of a workload.
+pub async fn process_killed(world: Arc<World>) -> Result<()> {
+    let victim = busy(&world, "killed").await?;
+    let found = world.processes_of(&victim, "dasklet")?;
+    ensure!(!found.is_empty(), "the worker's process was not found");
+    let start = Instant::now();
+    for pid in found {
+        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+    }
+    replaced(&world, "killed", &victim).await?;
+    world.measure("SIGKILL to the replacement serving", start.elapsed());
+    dask::right_answer(&world, "killed", COUNT).await?;
+    recovery(&world, "killed").await
+}
+
+/// A worker's container takes more memory than its limit, and the kernel kills the worker: its
+/// death is told by its name.
+pub async fn out_of_memory(world: Arc<World>) -> Result<()> {
+    let victim = busy(&world, "greedy").await?;
+    let name = victim.name_any();
+    // The kernel kills the largest process of the container. Each of these is smaller than the
+    // worker, all together are too much.
+    let hogs = "for i in $(seq 300); do (x=$(head -c 2000000 /dev/zero | tr '\\0' x); sleep 60) & \
+                done; wait";
+    world.kubectl(["exec", &name, "--", "sh", "-c", hogs]).await.ok();
+    replaced(&world, "greedy", &victim).await?;
+    dask::right_answer(&world, "greedy", COUNT).await?;
+    until("an event or the scheduler names the cause", LIMIT, || async {
+        let events = world.kubectl(["get", "events", "-o", "yaml"]).await?;
+        ensure!(events.contains("OOMKilled"), "no event has OOMKilled");
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+/// The scheduler's pod is killed: workers rejoin its successor, which takes new work.
+pub async fn scheduler_killed(world: Arc<World>) -> Result<()> {
+    world.apply(&manifest("headless", 2)).await?;
+    dask::serving(&world, "headless", 2).await?;
+    let selector = "dask.org/cluster-name=headless,dask.org/component=scheduler";
+    let old = world.pods(selector).await?.into_iter().next().context("no scheduler pod")?;
+    let start = Instant::now();
+    world.kubectl(["delete", "pod", &old.name_any(), "--grace-period=0", "--force"]).await?;
+    until("another scheduler is ready", LIMIT, || async {
+        let pods = world.pods(selector).await?;
+        let new = pods.iter().find(|pod| pod.uid() != old.uid()).context("there is none")?;
+        super::pods::ready(&world, &new.name_any()).await
+    })
+    .await?;
+    dask::serving(&world, "headless", 2).await?;
+    world.measure("scheduler killed to workers back", start.elapsed());
+    dask::submit(&world, "headless", 100, 0.001).await?;
+    dask::right_answer(&world, "headless", 100).await?;
+    Ok(())
+}
+
+const COUNT: u64 = 600;
+
+/// A cluster of two workers at work, and the pod of one of them.
+async fn busy(world: &World, cluster: &str) -> Result<Pod> {
+    world.apply(&manifest(cluster, 2)).await?;
+    dask::serving(world, cluster, 2).await?;
+    dask::submit(world, cluster, COUNT, 0.02).await?;
+    dask::progress(world, cluster, 50).await?;
+    dask::worker_pods(world, cluster).await?.into_iter().next().context("no worker pod")
+}
+
+/// Waits until two members serve of which none is the one that died.
+async fn replaced(world: &World, cluster: &str, dead: &Pod) -> Result<()> {
+    let uid = dead.uid().context("a pod without UID")?;
+    let look = || async {
+        let members = dask::members(world, cluster).await?;
+        let old = members.iter().any(|member| member["instance"] == uid.as_str());
+        ensure!(
+            members.len() == 2 && !old,
+            "{} serve, the dead one among them: {old}",
+            members.len()
+        );
+        Ok(())
+    };
+    until("another worker is in the dead one's place", LIMIT, look).await?;
+    Ok(())
+}
+
+/// Notes how long the scheduler says that lost tasks waited for their next attempt.
+async fn recovery(world: &World, cluster: &str) -> Result<()> {
+    let service = format!("{cluster}-scheduler");
+    let metrics = world.get_service_text(&service, "http-dashboard", "/metrics").await?;
+    let value = |name: &str| {
+        let line = metrics.lines().find(|line| line.split([' ', '{']).next() == Some(name))?;
+        line.split_whitespace().last()?.parse::<f64>().ok()
+    };
+    let sum = value("dasklet_recovery_seconds_sum").context("no recovery in /metrics")?;
+    let count = value("dasklet_recovery_seconds_count").context("no recovery in /metrics")?;
+    ensure!(count >= 1.0, "the scheduler counts {count} recoveries");
+    world.measure("death to the next attempt", Duration::from_secs_f64(sum / count));
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Hands over to the end-to-end tests, which are a program of their own: this one stays small.
+
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
+};
+
+use anyhow::Result;
+
+use crate::steps;
+
+/// Becomes `dasklet-e2e` with a subcommand of it and these arguments. Returns only if it cannot.
+pub fn run(subcommand: Option<&str>, arguments: &[OsString]) -> ExitCode {
+    let error = program().args(subcommand).args(arguments).exec();
+    eprintln!("error: could not start cargo: {error}");
+    ExitCode::FAILURE
+}
+
+/// Runs all scenarios, as a step of the tests.
+pub fn scenarios() -> Result<()> {
+    steps::run(&mut program())
+}
+
+fn program() -> Command {
+    steps::cargo(["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"])
+}
