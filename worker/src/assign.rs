@@ -63,7 +63,7 @@ pub(crate) fn obey(worker: &Arc<Worker>, generation: u64, command: v1::WorkerCom
 
 fn cancel(worker: &Worker, generation: u64, runs: &HashSet<u64>) {
     for run in worker.fetcher.give_back(Some(runs)) {
-        worker.agenda.ended(crate::news::cancelled(run));
+        worker.agenda.ended(generation, crate::news::cancelled(run));
     }
     worker.commands.cancel(generation, runs);
     worker.agenda.cancel(runs);
@@ -95,7 +95,7 @@ fn take_runs(
     }
     let Intake { ready, waiting, .. } = intake;
     if !ready.is_empty() {
-        worker.agenda.add(ready);
+        worker.agenda.add(generation, ready);
     }
     if !waiting.is_empty() {
         worker.fetcher.add(worker, generation, waiting);
@@ -209,8 +209,8 @@ impl Intake<'_> {
             return None;
         }
         if holders != [me] {
-            if let Some(value) = self.worker.store.cached(task, output) {
-                return Some(Input::Value(value));
+            if let Some(reading) = self.worker.store.read_again(task, output) {
+                return Some(Input::Read(reading));
             }
             self.worker.store.outputs(task)?;
         }

@@ -157,6 +157,7 @@ fn failed(error: TaskError) -> Box<Failed> {
 pub(crate) fn load(worker: &Worker, input: &Input) -> Result<Bytes, Box<Failed>> {
     match input {
         Input::Value(value) => Ok(value.clone()),
+        Input::Read(reading) => reading.load().map_err(|_| lost_here(worker, &[reading.task()])),
         Input::Stored { task, output } => {
             worker.store.load(*task, *output).map_err(|_| lost_here(worker, &[*task]))
         }
@@ -171,11 +172,7 @@ pub(crate) fn load_all(worker: &Worker, inputs: &[Input]) -> Result<Vec<Bytes>, 
     for input in inputs {
         match load(worker, input) {
             Ok(value) => values.push(value),
-            Err(_) => {
-                if let Input::Stored { task, .. } = input {
-                    lost.push(*task);
-                }
-            }
+            Err(_) => lost.extend(input.task()),
         }
     }
     if lost.is_empty() { Ok(values) } else { Err(lost_here(worker, &lost)) }

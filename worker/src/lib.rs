@@ -21,6 +21,7 @@ mod memory;
 mod msgpack;
 mod news;
 mod options;
+mod own_address;
 mod query;
 mod queue;
 mod registry;
