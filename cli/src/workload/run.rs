@@ -155,7 +155,8 @@ async fn attempt_within(
         match &job.workload {
             Workload::Tasks(list) => run_tasks(&handle, &prefix, list).await,
             Workload::Sql(query) => {
-                sql::run(&handle, query, &job.folder, job.planned.as_deref(), stages).await
+                let planned = job.planned.as_deref();
+                sql::run(&handle, query, &job.folder, planned, number == 1, stages).await
             }
         }
     };
