@@ -23,6 +23,7 @@ mod news;
 mod options;
 mod query;
 mod queue;
+mod quick;
 mod registry;
 mod session;
 mod spec;

@@ -232,7 +232,7 @@ impl Settled {
             );
             let failed = Failed { error, lost, exit_code: 0, signal: 0 };
             let ending = Ending::Failed(Box::new(failed));
-            worker.agenda.ended(Ended { run, micros: 0, ending });
+            worker.agenda.ended([Ended { run, micros: 0, ending }]);
         }
         if !self.ready.is_empty() {
             worker.agenda.add(self.ready);
