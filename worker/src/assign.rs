@@ -9,6 +9,7 @@ use foldhash::HashSet;
 
 use crate::{
     fetch::Wanted,
+    quick::run_quick,
     spec::{Input, Run, Spec},
     worker::{Worker, lock},
 };
@@ -62,9 +63,8 @@ pub(crate) fn obey(worker: &Arc<Worker>, generation: u64, command: v1::WorkerCom
 }
 
 fn cancel(worker: &Worker, generation: u64, runs: &HashSet<u64>) {
-    for run in worker.fetcher.give_back(Some(runs)) {
-        worker.agenda.ended(generation, crate::news::cancelled(run));
-    }
+    let waiting = worker.fetcher.give_back(Some(runs));
+    worker.agenda.ended(generation, waiting.into_iter().map(crate::news::cancelled));
     worker.commands.cancel(generation, runs);
     worker.agenda.cancel(runs);
 }
@@ -94,6 +94,7 @@ fn take_runs(
         intake.take_members(group);
     }
     let Intake { ready, waiting, .. } = intake;
+    let ready = run_quick(worker, generation, ready);
     if !ready.is_empty() {
         worker.agenda.add(generation, ready);
     }

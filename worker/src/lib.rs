@@ -24,6 +24,7 @@ mod options;
 mod own_address;
 mod query;
 mod queue;
+mod quick;
 mod registry;
 mod session;
 mod spec;

@@ -86,15 +86,23 @@ impl Agenda {
         true
     }
 
-    /// A run of session `generation` that never reached an executor has ended.
-    pub fn ended(&self, generation: u64, ended: Ended) {
+    /// Runs of session `generation` that never reached an executor have ended.
+    pub fn ended(&self, generation: u64, ended: impl IntoIterator<Item = Ended>) {
         let mut state = self.lock();
         if state.generation != generation {
             return;
         }
         let limit = self.inline_limit.load(Ordering::Relaxed);
-        state.news.ended(ended, limit, Instant::now());
+        let now = Instant::now();
+        for ended in ended {
+            state.news.ended(ended, limit, now);
+        }
         self.after_change(state, 0);
+    }
+
+    /// Runs may start.
+    pub fn may_start(&self) -> bool {
+        self.lock().may_start()
     }
 
     /// A command of session `generation` has ended: gives back its resources.

@@ -224,10 +224,9 @@ impl Fetcher {
             (book.session, given_up)
         };
         if let Err(sentence) = made {
-            for run in given_up {
-                let error = TaskError::worker_fault(format!("no room for its inputs: {sentence}"));
-                worker.agenda.ended(session, Ended { run, micros: 0, ending: error.into() });
-            }
+            let no_room = TaskError::worker_fault(format!("no room for its inputs: {sentence}"));
+            let end = |run| Ended { run, micros: 0, ending: no_room.clone().into() };
+            worker.agenda.ended(session, given_up.into_iter().map(end));
         }
         self.advance(worker, session, Settled::default());
     }
@@ -279,7 +278,7 @@ impl Settled {
             );
             let failed = Failed { error, lost, exit_code: 0, signal: 0 };
             let ending = Ending::Failed(Box::new(failed));
-            worker.agenda.ended(session, Ended { run, micros: 0, ending });
+            worker.agenda.ended(session, [Ended { run, micros: 0, ending }]);
         }
         if !self.ready.is_empty() {
             worker.agenda.add(session, self.ready);

@@ -110,6 +110,14 @@ impl Reading {
         self.task
     }
 
+    /// Its bytes, if they are in memory.
+    pub fn in_memory(&self) -> Option<Bytes> {
+        match lock(&self.holdings).use_input(self.number)? {
+            Found::Memory(bytes) => Some(bytes),
+            Found::Disk(_) => None,
+        }
+    }
+
     /// Its bytes, read back from disk if need be.
     pub fn load(&self) -> Result<Bytes, Missing> {
         let found = lock(&self.holdings).use_input(self.number);

@@ -180,6 +180,19 @@ impl Store {
         self.lock().find(task, output)
     }
 
+    /// The bytes of an output, if they are in memory; it counts as used now.
+    pub fn in_memory(&self, task: TaskId, output: u32) -> Option<Bytes> {
+        match self.find(task, output)? {
+            Found::Memory(bytes) => Some(bytes),
+            Found::Disk(_) => None,
+        }
+    }
+
+    /// Whatever is put now makes it spill.
+    pub fn is_full(&self) -> bool {
+        self.lock().staying() >= self.target
+    }
+
     /// The bytes of an output, read back from disk if need be. A damaged file is dropped, and
     /// listed in [`Store::take_dropped`].
     pub fn load(&self, task: TaskId, output: u32) -> Result<Bytes, Missing> {
