@@ -26,6 +26,8 @@ pub(crate) fn flags(kubeconfig: &Path, host: Ipv4Addr) -> Vec<OsString> {
         .set("manage-all-nodes", "false")
         .set("manage-nodes-with-annotation-selector", format!("{}={}", ANNOTATION.0, ANNOTATION.1))
         .set("cidr", "10.245.0.0/16")
+        // Without a Lease a node that is not heard of for 20 s takes its pods' readiness along.
+        .set("node-lease-duration-seconds", "40")
         .set("node-ip", host.to_string());
     flags.0
 }

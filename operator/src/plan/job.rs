@@ -243,9 +243,11 @@ fn deadline(desk: &Desk<'_>) -> Option<u64> {
     let (status, created) = (&desk.job.status, desk.job.meta.created_micros);
     let started = status.start_time.as_deref().and_then(parse_time);
     // The time that a job was suspended does not count.
-    let awake = status.conditions.iter().find(|found| found.kind == SUSPENDED);
-    let awake = awake.filter(|found| found.status == "False");
-    let awake = awake.and_then(|found| parse_time(found.last_transition_time.as_deref()?));
+    let rest = status.conditions.iter().find(|found| found.kind == SUSPENDED);
+    let awake = rest.and_then(|found| match found.status.as_str() {
+        "False" => parse_time(found.last_transition_time.as_deref()?),
+        _ => Some(desk.now),
+    });
     let begun = started.unwrap_or_else(|| awake.map_or(created, |awake| awake.max(created)));
     Some(begun + seconds * 1_000_000)
 }
