@@ -92,8 +92,14 @@ impl Run {
         });
         self.check_ledger();
         let all = events(&log);
-        for event in events_of(&all, "workerEnded") {
-            assert_eq!(event["cause"], "drained", "{event}");
+        for (position, event) in all.iter().enumerate() {
+            if event["event"] == "workerEnded" {
+                // One that was not needed any more before it served has nothing to hand over.
+                let before = all[..position].iter().rev().find(|e| e["worker"] == event["worker"]);
+                let served = before.is_some_and(|before| before["event"] != "workerStarted");
+                let cause = if served { "drained" } else { "deleted" };
+                assert_eq!(event["cause"], cause, "{event}");
+            }
         }
         let shrunk =
             |event: &&Value| event["to"].as_u64().unwrap() < event["from"].as_u64().unwrap();
