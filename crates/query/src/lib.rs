@@ -23,6 +23,7 @@ mod json_fault;
 mod local;
 mod named;
 mod output;
+mod pattern;
 mod result;
 mod scans;
 mod segments;
