@@ -14,6 +14,7 @@ use super::{
     session_table::{self, JobTrack, Refused, SessionPeer},
     shell::{Core, Shell},
     submission,
+    wakes::Urgency,
     worker_session::check_version,
 };
 use crate::state::{JobProgress, LocalRange, SubmitError, Time};
@@ -149,7 +150,7 @@ fn greet(
         }
     };
     core.sessions.connected_total += 1;
-    core.sessions.touch(session);
+    core.sessions.touch(now, session, Urgency::Now);
     link.open(session.0);
     Ok(session)
 }
@@ -225,7 +226,8 @@ fn receive(
         ));
     }
     peer.sequence = sequence;
-    core.sessions.touch(session);
+    // What was accepted and how far is told along with the first end most often.
+    core.sessions.touch(now, session, Urgency::Soon);
     apply(core, now, session, message)
 }
 

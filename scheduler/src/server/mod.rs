@@ -24,6 +24,7 @@ mod session_table;
 mod shell;
 mod submission;
 mod tick;
+mod wakes;
 mod worker_outbox;
 mod worker_session;
 mod worker_table;

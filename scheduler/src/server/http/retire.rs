@@ -105,7 +105,7 @@ fn dismiss_drained(shell: &Shell, left: &mut HashMap<u32, Member>, gone: &mut Ma
 }
 
 fn exit(workers: &mut crate::server::worker_table::WorkerTable, worker: WorkerId, now: Time) {
-    workers.push(worker, ToWorker::Shutdown, now);
+    workers.push(now, worker, ToWorker::Shutdown, now);
 }
 
 /// Those whose data nobody could take go on as before.
