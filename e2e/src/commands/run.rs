@@ -35,7 +35,7 @@ pub struct Arguments {
     /// With KUBECONFIG: a command that makes an image archive known to the cluster; the archive's
     /// path is added to it. Without it the cluster must have the images.
     #[arg(long, value_name = "COMMAND")]
-    load: Option<String>,
+    pub load: Option<String>,
     #[command(flatten)]
     pub images: images::Arguments,
 }
