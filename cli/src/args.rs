@@ -1,6 +1,6 @@
 //! What can be typed, and which subcommand runs.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -8,6 +8,7 @@ use crate::{
     commands::{explain, get, lint, roles, run, simulate, sql, submit},
     exit::{Exit, Failure},
     logging,
+    substrate::Role,
 };
 
 /// Elastic compute clusters of Rust workers, on this machine or on Kubernetes.
@@ -78,6 +79,17 @@ impl Cli {
     }
 }
 
+/// The arguments, with the subcommand that the program's name stands for: `dasklet-scheduler` and
+/// `dasklet-worker` are links to this program.
+pub fn with_role(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<_> = arguments.collect();
+    let name = all.first().and_then(|first| Path::new(first).file_name()?.to_str());
+    if let Some(role) = name.and_then(Role::of_name) {
+        all.insert(1, role.subcommand().into());
+    }
+    all
+}
+
 /// One thread does all: the children do the work, and the kernel ties their lives to the thread
 /// that started them.
 fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
@@ -87,4 +99,22 @@ fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
         .build()
         .map_err(|error| Failure::no_cluster(format!("cannot start: {error}")))?
         .block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_the_roles_stand_for_their_subcommands() {
+        for (typed, meant) in [
+            ("dasklet worker --threads 1", "dasklet worker --threads 1"),
+            ("/bin/dasklet-worker --threads 1", "/bin/dasklet-worker worker --threads 1"),
+            ("dasklet-scheduler", "dasklet-scheduler scheduler"),
+            ("dasklet-other", "dasklet-other"),
+        ] {
+            let found = with_role(typed.split(' ').map(OsString::from));
+            assert_eq!(found, meant.split(' ').map(OsString::from).collect::<Vec<_>>());
+        }
+    }
 }

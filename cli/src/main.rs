@@ -33,5 +33,5 @@ fn main() -> ExitCode {
     if arguments.nth(1).is_some_and(|first| first == dasklet_worker::GUARD_ARGUMENT) {
         return dasklet_worker::guard_main(arguments);
     }
-    args::Cli::parse().run()
+    args::Cli::parse_from(args::with_role(std::env::args_os())).run()
 }

@@ -11,7 +11,7 @@ use crate::{
     control_plane::{Addresses, ControlPlane, Options},
     debian, dns, fake_nodes, image, network,
     node::Node,
-    programs::Program,
+    programs::{self, Program},
     proxy,
     run_folder::{Owner, RunFolder},
 };
@@ -26,19 +26,7 @@ pub struct Cluster {
 /// Builds and installs all that a cluster needs: minutes, the first time.
 pub fn prepare() -> Result<()> {
     debian::ensure()?;
-    for program in [
-        Program::Etcd,
-        Program::ApiServer,
-        Program::ControllerManager,
-        Program::Scheduler,
-        Program::Kubelet,
-        Program::KubeProxy,
-        Program::Kubectl,
-        Program::CoreDns,
-        Program::Helm,
-        Program::Kwok,
-        Program::VersityGw,
-    ] {
+    for program in programs::ALL {
         program.ensure()?;
     }
     image::pause::ensure().map(drop)
@@ -71,11 +59,6 @@ impl Cluster {
         let cluster = Self { plane, nodes };
         cluster.wait_for_nodes(&client).await?;
         Ok(cluster)
-    }
-
-    /// Loads an image archive on every node.
-    pub fn load_image(&self, archive: &Path) -> Result<()> {
-        self.nodes.iter().try_for_each(|node| node.load_image(archive))
     }
 
     /// The kubeconfig of a user who may do anything.

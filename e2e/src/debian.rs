@@ -32,6 +32,21 @@ pub fn ensure() -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
+    install_all(&names)?;
+    let still = missing();
+    if !still.is_empty() {
+        bail!("apt-get installed {}, yet files of theirs are missing", still.join(" "));
+    }
+    Ok(())
+}
+
+/// Installs a package unless the file that it brings is there.
+pub fn install(name: &str, file: &str) -> Result<()> {
+    let _turn = cache::Turn::wait(&cache::folder()?.join("apt"))?;
+    if Path::new(file).exists() { Ok(()) } else { install_all(&[name]) }
+}
+
+fn install_all(names: &[&str]) -> Result<()> {
     let remedy = format!("run `apt-get install {}` as root", names.join(" "));
     if !nix::unistd::geteuid().is_root() || !Path::new("/usr/bin/apt-get").exists() {
         bail!("Debian packages are missing: {remedy}");
@@ -46,13 +61,8 @@ pub fn ensure() -> Result<()> {
     };
     apt(&["update"])?;
     let mut install = vec!["install", "--no-install-recommends"];
-    install.extend(&names);
-    apt(&install)?;
-    let still = missing();
-    if !still.is_empty() {
-        bail!("apt-get installed {}, yet files of theirs are missing: {remedy}", still.join(" "));
-    }
-    Ok(())
+    install.extend(names);
+    apt(&install).map(drop)
 }
 
 fn missing() -> Vec<&'static str> {

@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::cache::{self, Turn};
+use crate::{
+    cache::{self, Turn},
+    go,
+};
 
 /// The version of Kubernetes that the tests run on. From 1.35 on its kubelet refuses cgroup v1
 /// unless told otherwise.
@@ -45,6 +48,21 @@ pub enum Program {
     VersityGw,
 }
 
+/// All of them.
+pub const ALL: &[Program] = &[
+    Program::Etcd,
+    Program::ApiServer,
+    Program::ControllerManager,
+    Program::Scheduler,
+    Program::Kubelet,
+    Program::KubeProxy,
+    Program::Kubectl,
+    Program::Kwok,
+    Program::CoreDns,
+    Program::Helm,
+    Program::VersityGw,
+];
+
 /// How a program comes from its source.
 enum Source {
     /// `go build` of a package in one of this crate's modules.
@@ -54,6 +72,15 @@ enum Source {
 }
 
 impl Program {
+    /// The program of this name.
+    pub fn of_name(name: &str) -> Result<Self> {
+        let mut all = ALL.iter().copied();
+        all.find(|program| program.name() == name).with_context(|| {
+            let names: Vec<_> = ALL.iter().map(|program| program.name()).collect();
+            format!("there is no program '{name}': there are {}", names.join(", "))
+        })
+    }
+
     /// The name of the binary.
     pub fn name(self) -> &'static str {
         match self {
@@ -145,7 +172,7 @@ impl Program {
         let start = Instant::now();
         // Into a folder beside, then renamed: what is in the cache is always whole.
         let partial = folder.join(".partial");
-        let mut go = Command::new("go");
+        let mut go = Command::new(go::ensure()?);
         match self.source() {
             Source::Module { folder: module, package } => {
                 go.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(module));
@@ -159,9 +186,7 @@ impl Program {
                 go.arg(format!("{package}@{}", self.version()));
             }
         }
-        let output = go.env("CGO_ENABLED", "0").output().with_context(|| {
-            format!("{} is built by go, which could not be started: install Go 1.24", self.name())
-        })?;
+        let output = go.env("CGO_ENABLED", "0").output().context("cannot start go")?;
         if !output.status.success() {
             bail!(
                 "building {} {} failed:\n{}",

@@ -27,6 +27,9 @@ use crate::{
 
 /// A try to connect takes no longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A worker that was told to go looks so long for a scheduler that is not there: longer than a
+/// fault of the network, and no longer than that, for one that is gone takes nothing over.
+const LEAVING_WITHOUT_SCHEDULER: Duration = Duration::from_secs(3);
 /// Between the hand-over of an announcement and the start of its run: the connection writes in
 /// its next turn, which is long over by then.
 const WRITTEN_AFTER: Duration = Duration::from_millis(2);
@@ -186,8 +189,8 @@ pub(crate) async fn keep_up(
             End::Lost(reason) => reason,
         };
         let waited = silent_since.elapsed();
-        let leaving_unknown = leave_by.is_some() && worker.epoch.load(Ordering::Relaxed) == 0;
-        if leaving_unknown {
+        let unknown = worker.epoch.load(Ordering::Relaxed) == 0;
+        if leave_by.is_some() && (unknown || waited >= LEAVING_WITHOUT_SCHEDULER) {
             return Ok(());
         }
         if waited >= worker.settings.death_timeout {
@@ -198,7 +201,10 @@ pub(crate) async fn keep_up(
             });
         }
         tracing::warn!("no connection with the scheduler: {reason}; trying again");
-        let pause = backoff(failures).min(worker.settings.death_timeout - waited);
+        let mut pause = backoff(failures).min(worker.settings.death_timeout - waited);
+        if leave_by.is_some() {
+            pause = pause.min(LEAVING_WITHOUT_SCHEDULER - waited);
+        }
         failures += 1;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

@@ -17,11 +17,14 @@ pub fn run(subcommand: Option<&str>, arguments: &[OsString]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Runs all scenarios, as a step of the tests.
+/// Runs all scenarios, and what shows that nothing is left of a cluster, as a step of the tests.
 pub fn scenarios() -> Result<()> {
-    steps::run(&mut program())
+    steps::run(&mut program())?;
+    let test = ["test", "--release", "--locked", "--package", "dasklet-e2e", "--test", "teardown"];
+    steps::run(steps::cargo(test).args(["--", "--ignored"]))
 }
 
-fn program() -> Command {
+/// The program itself, built if it has to be.
+pub fn program() -> Command {
     steps::cargo(["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"])
 }

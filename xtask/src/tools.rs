@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use crate::steps;
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
-const HELM_VERSION: &str = "v3.19.0";
 
 /// The root of the checkout.
 pub fn root() -> &'static Path {
@@ -39,24 +38,17 @@ pub fn cargo_deny() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The `helm` program, built into the cache at its first use; the end-to-end tests take it from
-/// there, too.
+/// The `helm` program, which the end-to-end tests build into the cache at its first use.
 pub fn helm() -> Result<PathBuf> {
-    let folder = cache()?.join("helm").join(HELM_VERSION);
-    let program = folder.join("helm");
-    if !program.exists() {
-        println!("chart: building helm {HELM_VERSION} (once, a minute)");
-        let partial = folder.join(".partial-chart");
-        let mut install = std::process::Command::new("go");
-        install.args(["install", "-trimpath", "-ldflags", "-s -w"]);
-        install.arg(format!("helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"));
-        install.current_dir("/").env("GOBIN", &partial).env("CGO_ENABLED", "0");
-        steps::run(&mut install).context("helm is built by Go: install Go 1.24 or later")?;
-        // Renamed when it is whole, so that nobody starts a part of it.
-        std::fs::rename(partial.join("helm"), &program).context("go built no helm")?;
-        std::fs::remove_dir_all(partial).ok();
+    let output = crate::e2e::program()
+        .args(["program", "helm"])
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("could not start cargo")?;
+    if !output.status.success() {
+        bail!("there is no helm");
     }
-    Ok(program)
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
 /// The folder with the programs that this workspace builds.

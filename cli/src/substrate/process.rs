@@ -39,7 +39,12 @@ impl Role {
         }
     }
 
-    /// The name that `ps` shows.
+    /// The role that a name of this program stands for.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Scheduler, Self::Worker].into_iter().find(|role| role.process_name() == name)
+    }
+
+    /// The name that `ps` shows; started under it, this program has the role.
     pub const fn process_name(self) -> &'static str {
         match self {
             Self::Scheduler => "dasklet-scheduler",
@@ -55,7 +60,7 @@ pub struct Launch {
     pub role: Role,
     /// The name that its end is reported under.
     pub name: String,
-    /// Arguments after the subcommand.
+    /// Its arguments.
     pub args: Vec<OsString>,
     /// Variables beyond those of this process.
     pub env: BTreeMap<String, String>,
@@ -101,7 +106,6 @@ impl Process {
         let program = std::env::current_exe()?;
         let mut child = Command::new(program)
             .arg0(launch.role.process_name())
-            .arg(launch.role.subcommand())
             .args(&launch.args)
             .arg("--exit-with-parent")
             .envs(&launch.env)

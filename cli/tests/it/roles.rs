@@ -192,3 +192,30 @@ fn a_child_ends_with_its_parent_though_its_standard_input_stays_open() {
     }
     scheduler.stop(&scene);
 }
+
+#[test]
+fn the_program_has_the_role_of_its_name() {
+    let scene = Scene::new();
+    let scheduler = Scheduler::start(&scene);
+    let worker = scene.path("dasklet-worker");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_dasklet"), &worker).unwrap();
+    let args = ["--scheduler", &scheduler.address, "--name", "linked", "--threads", "1"];
+    let running = scene.start_program(&worker, &args);
+    eventually("the worker serves", || scheduler.member("linked").map(drop));
+    signal("TERM", running.pid());
+    running.wait().assert_code(0);
+    scheduler.stop(&scene);
+}
+
+#[test]
+fn a_worker_that_is_told_to_go_does_not_wait_for_a_scheduler_that_is_gone() {
+    let scene = Scene::new();
+    let scheduler = Scheduler::start(&scene);
+    let patient = ["--drain-timeout", "1000", "--death-timeout", "1000"];
+    let worker = scheduler.worker(&scene, "leaving", &patient);
+    signal("KILL", scheduler.running.pid());
+    scheduler.running.wait();
+    signal("TERM", worker.pid());
+    worker.wait().assert_code(0);
+    scene.assert_nothing_runs();
+}

@@ -112,7 +112,10 @@ impl Scene {
 
     /// The program with these arguments, in the scene's folder.
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
-        let program = env!("CARGO_BIN_EXE_dasklet");
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_dasklet")), args)
+    }
+
+    fn command_of<S: AsRef<std::ffi::OsStr>>(&self, program: &Path, args: &[S]) -> Command {
         let mut command = match &self.small_disk {
             None => Command::new(program),
             Some(disk) => {
@@ -155,10 +158,12 @@ impl Scene {
 
     /// Starts the program.
     pub fn start<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Running {
-        let mut child = self.command(args).spawn().unwrap();
-        let out = read_by_itself(child.stdout.take().unwrap());
-        let err = read_by_itself(child.stderr.take().unwrap());
-        Running { child, out, err }
+        Running::of(self.command(args))
+    }
+
+    /// Starts the program by another of its names.
+    pub fn start_program(&self, program: &Path, args: &[&str]) -> Running {
+        Running::of(self.command_of(program, args))
     }
 
     /// Process ids of this test's processes.
@@ -198,6 +203,13 @@ pub struct Running {
 }
 
 impl Running {
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let out = read_by_itself(child.stdout.take().unwrap());
+        let err = read_by_itself(child.stderr.take().unwrap());
+        Self { child, out, err }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -30,7 +30,7 @@ use crate::{
     columns::Reading,
     csv::null_pattern_text,
     error::QueryError,
-    fault, scans,
+    fault, pattern, scans,
     tables::{Compression, TableFormat, TableSource},
 };
 
@@ -106,7 +106,11 @@ fn url_of(source: &TableSource) -> Result<ListingTableUrl, String> {
             path.push('/');
         }
     }
-    ListingTableUrl::parse(&path).map_err(|error| format!("'{path}': {}", fault::sentence(&error)))
+    let url = match pattern::split(&path) {
+        Some((folder, pattern)) => pattern::url(folder, pattern),
+        None => ListingTableUrl::parse(&path),
+    };
+    url.map_err(|error| format!("'{path}': {}", fault::sentence(&error)))
 }
 
 /// A URL of one file of a table that was found under `url`.

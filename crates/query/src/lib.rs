@@ -24,6 +24,7 @@ mod local;
 mod local_output;
 mod named;
 mod output;
+mod pattern;
 mod result;
 mod row_format;
 mod scans;

@@ -4,8 +4,9 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use dasklet_e2e::programs::Program;
 
-use crate::commands::{control_plane, enter, images, inside, outside, run, scale};
+use crate::commands::{attached, control_plane, enter, images, inside, outside, run, scale};
 
 /// Runs the scenarios on a real Kubernetes that is started for them on this machine.
 #[derive(Parser)]
@@ -18,6 +19,7 @@ use crate::commands::{control_plane, enter, images, inside, outside, run, scale}
   cargo xtask e2e --only scale --keep      one of them; the cluster stays after a failure
   KUBECONFIG=... cargo xtask e2e           on a cluster that exists
   cargo xtask e2e up                       the cluster alone, until Ctrl-C
+  cargo xtask e2e --attach --only sql      a scenario on the cluster that `up` started
   cargo xtask e2e enter -- kubectl get nodes"
 )]
 pub struct Arguments {
@@ -57,6 +59,15 @@ enum Command {
     /// The process that starts the cluster, in the namespaces.
     #[command(hide = true)]
     Inside(Within),
+    /// A process that joins the namespaces of a cluster that runs.
+    #[command(hide = true)]
+    Attached(Within),
+    /// Print the path of a program of the cluster, which is built if it has to be.
+    #[command(hide = true)]
+    Program {
+        /// Such as `helm`.
+        name: String,
+    },
 }
 
 /// What the outer process tells the inner ones.
@@ -80,6 +91,7 @@ impl Arguments {
     /// Does what was asked.
     pub fn run(self) -> Result<ExitCode> {
         match self.command {
+            None if self.run.attach => attached::run(&self.run),
             None => outside::run(&self.run, false),
             Some(Command::Up(arguments)) => outside::run(&arguments, true),
             Some(Command::Enter(arguments)) => enter::run(arguments),
@@ -89,7 +101,18 @@ impl Arguments {
             Some(Command::List) => run::list(),
             Some(Command::Prepare) => dasklet_e2e::cluster::prepare().map(|()| ExitCode::SUCCESS),
             Some(Command::Init(within)) => inside::init(&within),
-            Some(Command::Inside(within)) => inside::run(within),
+            Some(Command::Inside(within)) => {
+                let run = inside::arguments(&within)?;
+                inside::run(&within, &run)
+            }
+            Some(Command::Attached(within)) => {
+                let run = inside::arguments(&within)?;
+                attached::inside(&within, &run)
+            }
+            Some(Command::Program { name }) => {
+                println!("{}", Program::of_name(&name)?.ensure()?.display());
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }

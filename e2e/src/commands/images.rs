@@ -9,7 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use dasklet_e2e::{
     debian,
-    image::{engine, names, operator, python, s3},
+    image::{engine, names, operator, python, recipe, s3},
+    programs::Program,
     python::Environment,
     runner::Needs,
 };
@@ -25,9 +26,9 @@ pub struct Arguments {
     /// Where the archives go [default: images in the target folder].
     #[arg(long, value_name = "FOLDER")]
     image_folder: Option<PathBuf>,
-    /// Leave the operator's image out.
+    /// Neither write nor load any image of ours: for a cluster of other pods.
     #[arg(long)]
-    without_operator: bool,
+    without_images: bool,
 }
 
 /// Writes them all.
@@ -44,30 +45,29 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 impl Arguments {
     /// Writes the archives that are needed and older than their programs.
     pub fn ensure(&self, needs: &[Needs]) -> Result<()> {
+        if self.without_images {
+            return Ok(());
+        }
         let folder = self.folder()?;
         let scratch = folder.join("stripped");
         let engine = program(self.engine_binary.as_deref(), "dasklet")?;
         let archive = folder.join(ENGINE);
-        if older(&archive, &engine)? {
-            engine::write(&engine, &names::engine(), &archive, &scratch)?;
-        }
+        write(&archive, &engine, || engine::write(&engine, &names::engine(), &archive, &scratch))?;
         let archive = folder.join(S3);
-        if older(&archive, &std::env::current_exe()?)? {
-            s3::write(&archive)?;
-        }
-        if needs.iter().any(|each| *each != Needs::Cluster) && !self.without_operator {
+        write(&archive, &Program::VersityGw.ensure()?, || s3::write(&archive))?;
+        if needs.iter().any(|each| *each != Needs::Cluster) {
             let program = self.operator()?;
             let archive = folder.join(OPERATOR);
-            if older(&archive, &program)? {
-                operator::write(&program, &names::operator(), &archive, &scratch)?;
-            }
+            write(&archive, &program, || {
+                operator::write(&program, &names::operator(), &archive, &scratch)
+            })?;
         }
         if needs.contains(&Needs::Python) {
             let environment = Environment::ensure()?;
             let archive = folder.join(PYTHON);
-            if older(&archive, &engine)? {
-                python::write(&engine, &environment, &names::python(), &archive, &scratch)?;
-            }
+            write(&archive, &engine, || {
+                python::write(&engine, &environment, &names::python(), &archive, &scratch)
+            })?;
         }
         Ok(())
     }
@@ -79,14 +79,21 @@ impl Arguments {
 
     /// The archives that are there.
     pub fn archives(&self) -> Result<Vec<PathBuf>> {
+        if self.without_images {
+            return Ok(Vec::new());
+        }
         let folder = self.folder()?;
         let all = [ENGINE, OPERATOR, PYTHON, S3].map(|name| folder.join(name));
         Ok(all.into_iter().filter(|path| path.exists()).collect())
     }
 
     /// As the inner process gets them.
-    pub fn for_inner(&self) -> Result<[OsString; 2]> {
-        Ok(["--image-folder".into(), self.folder()?.into()])
+    pub fn for_inner(&self) -> Result<Vec<OsString>> {
+        let mut words = vec!["--image-folder".into(), self.folder()?.into()];
+        if self.without_images {
+            words.push("--without-images".into());
+        }
+        Ok(words)
     }
 
     fn folder(&self) -> Result<PathBuf> {
@@ -145,10 +152,18 @@ fn program(given: Option<&Path>, package: &str) -> Result<PathBuf> {
         .with_context(|| format!("cargo named no program {package} that it built"))
 }
 
+/// Whether an archive has to be written: a program in it is newer, or the recipe is another.
 fn older(archive: &Path, program: &Path) -> Result<bool> {
     let built = std::fs::metadata(program)?.modified()?;
     let written = std::fs::metadata(archive).and_then(|file| file.modified());
-    // This program is a source of the archive as well.
-    let writer = std::fs::metadata(std::env::current_exe()?)?.modified()?;
-    Ok(written.map_or(true, |written| written < built || written < writer))
+    let recipe = std::fs::read_to_string(archive.with_extension("recipe")).unwrap_or_default();
+    Ok(written.map_or(true, |written| written < built) || recipe != recipe::HASH.as_str())
+}
+
+fn write(archive: &Path, program: &Path, write: impl FnOnce() -> Result<()>) -> Result<()> {
+    if older(archive, program)? {
+        write()?;
+        std::fs::write(archive.with_extension("recipe"), recipe::HASH.as_str())?;
+    }
+    Ok(())
 }

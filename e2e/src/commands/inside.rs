@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use dasklet_e2e::{Cluster, namespaces, run_folder::Owner};
 
-use crate::commands::{arguments::Within, run};
+use crate::commands::{arguments::Within, attached, run};
 
 /// The first process: becomes the parent of all orphans.
 pub fn init(within: &Within) -> Result<ExitCode> {
@@ -25,12 +25,16 @@ struct Inner {
     run: run::Arguments,
 }
 
-/// The second process: starts the cluster and runs the scenarios.
-pub fn run(within: Within) -> Result<ExitCode> {
+/// What was typed, as the outer process handed it on.
+pub fn arguments(within: &Within) -> Result<run::Arguments> {
     let words = std::iter::once("inside".into()).chain(within.rest.iter().cloned());
-    let arguments = Inner::try_parse_from(words)?.run;
+    Ok(Inner::try_parse_from(words)?.run)
+}
+
+/// The second process: starts the cluster and runs the scenarios.
+pub fn run(within: &Within, arguments: &run::Arguments) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(start(&within, &arguments))
+    runtime.block_on(start(within, arguments))
 }
 
 async fn start(within: &Within, arguments: &run::Arguments) -> Result<ExitCode> {
@@ -40,7 +44,7 @@ async fn start(within: &Within, arguments: &run::Arguments) -> Result<ExitCode> 
     eprintln!("cluster ready after {:.1} s", begin.elapsed().as_secs_f64());
     let begin = Instant::now();
     for archive in arguments.images.archives()? {
-        cluster.load_image(&archive)?;
+        attached::load(&within.folder, &archive)?;
     }
     eprintln!("images loaded in {:.1} s", begin.elapsed().as_secs_f64());
     if within.up {

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 mod arguments;
+mod attached;
 mod control_plane;
 mod enter;
 mod images;

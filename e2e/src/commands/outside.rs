@@ -23,6 +23,9 @@ pub fn run(arguments: &run::Arguments, up: bool) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if let Some(kubeconfig) = std::env::var_os("KUBECONFIG").filter(|_| !up) {
         eprintln!("using the cluster of KUBECONFIG={}", kubeconfig.display());
+        if arguments.load.is_some() {
+            arguments.images.ensure(&arguments.needs()?)?;
+        }
         return runtime.block_on(run::scenarios(arguments, Path::new(&kubeconfig), false));
     }
     namespaces::check()?;

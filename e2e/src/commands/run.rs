@@ -23,6 +23,9 @@ pub struct Arguments {
     /// After a failure leave cluster and namespaces as they are, until Ctrl-C.
     #[arg(long)]
     pub keep: bool,
+    /// Run them on the cluster that `up` started on this machine.
+    #[arg(long)]
+    pub attach: bool,
     /// How many nodes the cluster has.
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     pub nodes: u8,
@@ -32,7 +35,7 @@ pub struct Arguments {
     /// With KUBECONFIG: a command that makes an image archive known to the cluster; the archive's
     /// path is added to it. Without it the cluster must have the images.
     #[arg(long, value_name = "COMMAND")]
-    load: Option<String>,
+    pub load: Option<String>,
     #[command(flatten)]
     pub images: images::Arguments,
 }
@@ -92,12 +95,17 @@ impl Arguments {
 
 /// Runs them, and installs the operator before if one of them needs it.
 pub async fn scenarios(arguments: &Arguments, kubeconfig: &Path, local: bool) -> Result<ExitCode> {
+    let evidence = arguments.evidence_folder()?;
+    std::fs::remove_dir_all(&evidence).ok();
+    std::fs::create_dir_all(&evidence)
+        .with_context(|| format!("cannot make {}", evidence.display()))?;
     let setting = Setting {
         kubeconfig: kubeconfig.to_owned(),
-        chart: chart(),
+        chart: checkout().join("charts/dasklet-operator"),
         engine_image: dasklet_e2e::image::names::engine(),
         python_image: dasklet_e2e::image::names::python(),
-        local,
+        checkout: checkout(),
+        evidence: evidence.clone(),
     };
     if let Some(load) = arguments.load.as_ref().filter(|_| !local) {
         for archive in arguments.images.archives()? {
@@ -111,18 +119,16 @@ pub async fn scenarios(arguments: &Arguments, kubeconfig: &Path, local: bool) ->
         None
     };
     let selection = arguments.selection(operator.as_deref())?;
-    std::fs::remove_dir_all(&selection.evidence).ok();
-    std::fs::create_dir_all(&selection.evidence)
-        .with_context(|| format!("cannot make {}", selection.evidence.display()))?;
     let report = runner::run(scenarios::all(), &setting, &selection).await?;
     report.write_measures(&selection.evidence.join("measures.jsonl"))?;
     report.print();
     Ok(if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The operator's chart in this checkout.
-fn chart() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/dasklet-operator")
+/// The root of this checkout.
+fn checkout() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.canonicalize().unwrap_or(root)
 }
 
 /// Lists them.

@@ -8,4 +8,5 @@ pub mod operator;
 pub mod pause;
 mod program;
 pub mod python;
+pub mod recipe;
 pub mod s3;

@@ -59,6 +59,11 @@ pub fn write(
     for library in libraries {
         copy(&mut layer, &mut folders, &library)?;
     }
+    // Manifests of dask-kubernetes start these, which new versions of Dask know as subcommands.
+    for role in ["scheduler", "worker"] {
+        let script = format!("#!/bin/sh\nexec dask {role} \"$@\"\n");
+        layer.file(&format!("usr/bin/dask-{role}"), 0o755, script.as_bytes())?;
+    }
     let programs = environment.folder().join("bin");
     let image = Image {
         name: name.to_owned(),

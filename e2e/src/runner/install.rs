@@ -1,4 +1,4 @@
-//! The operator's installation, as its README tells it.
+//! The operator's installation, by the chart of this checkout.
 
 use std::process::Command;
 
@@ -16,7 +16,7 @@ pub async fn install_operator(setting: &Setting) -> Result<String> {
     helm.arg("--kubeconfig").arg(&setting.kubeconfig);
     helm.args(["upgrade", "--install", "dasklet-operator"]).arg(&setting.chart);
     helm.args(["--namespace", OPERATOR_NAMESPACE, "--create-namespace"]);
-    helm.args(["--wait", "--timeout", "90s"]);
+    helm.args(["--wait", "--timeout", "2m"]);
     tokio::task::spawn_blocking(move || command::run(&mut helm))
         .await?
         .context("cannot install the operator's chart")?;

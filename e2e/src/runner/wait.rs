@@ -22,9 +22,15 @@ where
                 let seconds = limit.as_secs_f64();
                 return Err(anyhow!("not so after {seconds} s: {what}; instead: {seen:#}"));
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) => tokio::time::sleep(pause(start.elapsed())).await,
         }
     }
+}
+
+/// The pause before the next look: a tenth of what was waited so far, since a look may cost as
+/// much as starting kubectl.
+fn pause(waited: Duration) -> Duration {
+    (waited / 10).clamp(Duration::from_millis(20), Duration::from_millis(500))
 }
 
 #[cfg(test)]

@@ -27,8 +27,10 @@ pub struct Setting {
     pub engine_image: String,
     /// The image with Python and Dask.
     pub python_image: String,
-    /// Whether the pods' processes are in this process id namespace.
-    pub local: bool,
+    /// The root of the checkout, in which a person types what the documents tell.
+    pub checkout: PathBuf,
+    /// Where transcripts go.
+    pub evidence: PathBuf,
 }
 
 /// One scenario's part of a cluster: a namespace, and the tools of a user.
@@ -126,24 +128,18 @@ impl World {
         self.measures.lock().map(|measures| measures.clone()).unwrap_or_default()
     }
 
-    /// The process ids of a pod's container whose command line holds `text`, as this process
-    /// sees them.
-    pub fn processes_of(&self, pod: &Pod, text: &str) -> Result<Vec<i32>> {
-        if !self.setting.local {
-            bail!("the processes of pods are seen only on a cluster that the tests started");
-        }
-        let uid = pod.metadata.uid.as_deref().context("a pod without UID")?;
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc")?.flatten() {
-            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
-            let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
-            let groups = String::from_utf8_lossy(&read("cgroup")).into_owned();
-            let line = read("cmdline");
-            if groups.contains(uid) && String::from_utf8_lossy(&line).contains(text) {
-                found.push(pid);
-            }
-        }
-        Ok(found)
+    /// Keeps what a person saw, for the documents.
+    pub fn write_transcript(&self, name: &str, text: &str) -> Result<()> {
+        let folder = self.setting.evidence.join("transcripts");
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join(format!("{name}.txt"));
+        let mut file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        file.write_all(text.as_bytes())?;
+        Ok(())
     }
 
     /// A kubectl command in the scenario's namespace.

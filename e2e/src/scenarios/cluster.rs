@@ -53,7 +53,9 @@ pub async fn comes_and_goes(world: Arc<World>) -> Result<()> {
         Ok(())
     })
     .await?;
-    world.measure("delete to nothing left", start.elapsed());
+    let gone = start.elapsed();
+    world.measure("delete to nothing left", gone);
+    ensure!(gone < Duration::from_secs(15), "deleting took {:.1} s", gone.as_secs_f64());
     ensure!(time < Duration::from_secs(5), "three workers took {:.1} s", time.as_secs_f64());
     Ok(())
 }

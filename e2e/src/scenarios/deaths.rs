@@ -7,27 +7,22 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt, api::DeleteParams};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use kube::ResourceExt;
 
 use crate::{
     runner::{World, until},
     scenarios::{
         cluster::manifest,
         dask::{self, LIMIT},
+        killer,
     },
 };
 
 /// A worker pod is deleted by force in the middle of a workload.
 pub async fn pod_deleted_by_force(world: Arc<World>) -> Result<()> {
     let victim = busy(&world, "forced").await?;
-    let pods: Api<Pod> = world.api();
-    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
     let start = Instant::now();
-    pods.delete(&victim.name_any(), &now).await?;
+    killer::delete_by_force(&world, &victim).await?;
     replaced(&world, "forced", &victim).await?;
     world.measure("forced deletion to the replacement serving", start.elapsed());
     dask::right_answer(&world, "forced", COUNT).await?;
@@ -37,14 +32,8 @@ pub async fn pod_deleted_by_force(world: Arc<World>) -> Result<()> {
 /// A worker's process is killed in the middle of a workload.
 pub async fn process_killed(world: Arc<World>) -> Result<()> {
     let victim = busy(&world, "killed").await?;
-    let found = world.processes_of(&victim, "dasklet")?;
-    ensure!(!found.is_empty(), "the worker's process was not found");
-    let start = Instant::now();
-    for pid in found {
-        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-    }
+    killer::kill(&world, &victim).await?;
     replaced(&world, "killed", &victim).await?;
-    world.measure("SIGKILL to the replacement serving", start.elapsed());
     dask::right_answer(&world, "killed", COUNT).await?;
     recovery(&world, "killed").await
 }
@@ -53,21 +42,36 @@ pub async fn process_killed(world: Arc<World>) -> Result<()> {
 /// death is told by its name.
 pub async fn out_of_memory(world: Arc<World>) -> Result<()> {
     let victim = busy(&world, "greedy").await?;
-    let name = victim.name_any();
-    // The kernel kills the largest process of the container. Each of these is smaller than the
-    // worker, all together are too much.
-    let hogs = "for i in $(seq 300); do (x=$(head -c 2000000 /dev/zero | tr '\\0' x); sleep 60) & \
-                done; wait";
-    world.kubectl(["exec", &name, "--", "sh", "-c", hogs]).await.ok();
+    killer::exhaust_memory(&world, &victim).await?;
     replaced(&world, "greedy", &victim).await?;
     dask::right_answer(&world, "greedy", COUNT).await?;
-    until("an event or the scheduler names the cause", LIMIT, || async {
-        let events = world.kubectl(["get", "events", "-o", "yaml"]).await?;
-        ensure!(events.contains("OOMKilled"), "no event has OOMKilled");
-        Ok(())
-    })
-    .await?;
+    told(&world, "OOMKilled").await
+}
+
+/// A worker is evicted in the middle of a workload: it gives its work away and another comes.
+pub async fn evicted(world: Arc<World>) -> Result<()> {
+    let victim = busy(&world, "unwanted").await?;
+    let start = Instant::now();
+    killer::evict(&world, &victim).await?;
+    replaced(&world, "unwanted", &victim).await?;
+    world.measure("eviction to the replacement serving", start.elapsed());
+    dask::right_answer(&world, "unwanted", COUNT).await?;
     Ok(())
+}
+
+/// Waits for an event of ours that has this word.
+async fn told(world: &World, word: &str) -> Result<()> {
+    let what = format!("an event of the operator has '{word}'");
+    let look = || async {
+        let path = "jsonpath={range .items[*]}{.source.component}{.reportingComponent} {.reason} \
+                    {.message}{'\\n'}{end}";
+        let events = world.kubectl(["get", "events", "-o", path]).await?;
+        let ours: Vec<_> =
+            events.lines().filter(|line| line.starts_with("dasklet-operator")).collect();
+        ensure!(ours.iter().any(|line| line.contains(word)), "it told {ours:?}");
+        Ok(())
+    };
+    until(&what, LIMIT, look).await.map(drop)
 }
 
 /// The scheduler's pod is killed: workers rejoin its successor, which takes new work.

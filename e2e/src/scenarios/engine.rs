@@ -4,17 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api,
-    api::{DeleteParams, PostParams},
-};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use kube::{Api, api::PostParams};
 use serde_json::json;
 
-use crate::{runner::World, scenarios::dask};
+use crate::{
+    runner::World,
+    scenarios::{dask, killer},
+};
 
 /// Two workers run an array of tasks; one is killed by SIGKILL and one deleted by force while
 /// they do, others come in their place, and the sum is right.
@@ -31,7 +27,7 @@ spec:
   containers:
   - name: scheduler
     image: {image}
-    command: [dasklet, scheduler]
+    command: [dasklet-scheduler]
     readinessProbe: {{httpGet: {{path: /ready, port: 8787}}, periodSeconds: 1}}
 ---
 apiVersion: v1
@@ -52,14 +48,10 @@ spec:
     dask::submit(&world, "plain", 1000, 0.01).await?;
     dask::progress(&world, "plain", 50).await?;
     let pods: Api<Pod> = world.api();
-    let victim = pods.get("worker-0").await?;
-    for pid in world.processes_of(&victim, "dasklet")? {
-        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-    }
+    killer::kill(&world, &pods.get("worker-0").await?).await?;
     start_worker(&world, "worker-2").await?;
     dask::progress(&world, "plain", 200).await?;
-    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-    pods.delete("worker-1", &now).await?;
+    killer::delete_by_force(&world, &pods.get("worker-1").await?).await?;
     start_worker(&world, "worker-3").await?;
 
     let time = dask::right_answer(&world, "plain", 1000).await?;
@@ -77,7 +69,7 @@ async fn start_worker(world: &World, name: &str) -> Result<()> {
             "containers": [{
                 "name": "worker",
                 "image": world.setting.engine_image,
-                "command": ["dasklet", "worker", "--threads", "1"],
+                "command": ["dasklet-worker", "--threads", "1"],
                 "env": [
                     {"name": "DASK_SCHEDULER_ADDRESS", "value": "tcp://plain-scheduler:8786"},
                     {"name": "DASK_WORKER_NAME", "value": name},

@@ -6,7 +6,8 @@ use crate::{
         Scenario, scenario,
     },
     scenarios::{
-        autoscale, cluster, deaths, engine, job, leader, nodes, operator, pods, sql, stock,
+        autoscale, cluster, deaths, engine, failures, job, leader, namespaced, nodes, operator,
+        pods, readme, sql, stock, takeover,
     },
 };
 
@@ -25,6 +26,10 @@ pub fn all() -> &'static [Scenario] {
             Cluster,
             |world| Box::pin(engine::survives_a_kill(world)),
         ),
+        scenario("readme", "what the README tells people to type", Operator, |world| {
+            Box::pin(readme::quick_start(world))
+        })
+        .within(300),
         scenario(
             "cluster",
             "three workers register, work, and go with their cluster",
@@ -59,6 +64,9 @@ pub fn all() -> &'static [Scenario] {
             Operator,
             |world| Box::pin(deaths::out_of_memory(world)),
         ),
+        scenario("eviction", "a worker is evicted at work", Operator, |world| {
+            Box::pin(deaths::evicted(world))
+        }),
         scenario(
             "scheduler-killed",
             "workers rejoin the scheduler's successor",
@@ -74,6 +82,17 @@ pub fn all() -> &'static [Scenario] {
             Operator,
             |world| Box::pin(operator::bad_manifests(world)),
         ),
+        scenario("failures", "what kubectl tells of each failure", Operator, |world| {
+            Box::pin(failures::are_told(world))
+        })
+        .within(300),
+        scenario(
+            "namespaced",
+            "an operator of one namespace, without rights elsewhere",
+            Operator,
+            |world| Box::pin(namespaced::keeps_to_its_own(world)),
+        )
+        .within(240),
         scenario(
             "job",
             "jobs with a workload and with a runner pod end as they should",
@@ -104,6 +123,13 @@ pub fn all() -> &'static [Scenario] {
             "the unmodified Python KubeCluster, from create to close",
             Python,
             |world| Box::pin(stock::kube_cluster(world)),
+        )
+        .within(300),
+        scenario(
+            "takeover",
+            "clusters of a dask-kubernetes that ran here are taken over, pods and all",
+            Python,
+            |world| Box::pin(takeover::keeps_every_pod(world)),
         )
         .within(300),
     ];

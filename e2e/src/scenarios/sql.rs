@@ -4,29 +4,26 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt, api::DeleteParams};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use kube::{Api, ResourceExt};
 
 use crate::{
     image::s3,
     runner::{World, until},
     scenarios::{
         dask::{self, LIMIT},
+        killer,
         pods::ready,
     },
 };
 
-/// How often two flights were flown by the same plane, and how far these two went together; by
-/// other means than ours.
-const ANSWER: [&str; 2] = ["56722784", "112440537724"];
+/// How often two flights went to the same place in the same month, and how far these two flew
+/// together; by other means than ours.
+const ANSWER: [&str; 2] = ["250011188", "531489137942"];
 
 const QUERY: &str = "SELECT count(*) AS pairs, sum(a.distance + b.distance) AS miles \
-                     FROM flights a JOIN flights b ON a.tailnum = b.tailnum";
+                     FROM flights a JOIN flights b ON a.dest = b.dest AND a.month = b.month";
 
-/// The same query undisturbed, with a worker's process killed, and with a pod deleted by force.
+/// The same query undisturbed, and with every death that a worker can die.
 pub async fn survives_deaths(world: Arc<World>) -> Result<()> {
     start_store(&world).await?;
     world.apply(&cluster()).await?;
@@ -34,23 +31,48 @@ pub async fn survives_deaths(world: Arc<World>) -> Result<()> {
     let time = answer(&world, "undisturbed").await?;
     world.measure("undisturbed", time);
 
-    submit(&world, "killed").await?;
-    let victim = at_work(&world).await?;
-    for pid in world.processes_of(&victim, "dasklet")? {
-        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+    for death in [Death::Killed, Death::Deleted, Death::OutOfMemory, Death::Evicted] {
+        let (name, about) = death.words();
+        submit(&world, name).await?;
+        let victim = at_work(&world).await?;
+        match death {
+            Death::Killed => killer::kill(&world, &victim).await?,
+            Death::Deleted => killer::delete_by_force(&world, &victim).await?,
+            Death::OutOfMemory => killer::exhaust_memory(&world, &victim).await?,
+            Death::Evicted => killer::evict(&world, &victim).await?,
+        }
+        let time = answer(&world, name).await?;
+        world.measure(about, time);
+        let pods = dask::worker_pods(&world, "sql").await?;
+        let lives = |pod: &&Pod| pod.uid() == victim.uid() && runs(pod);
+        ensure!(!pods.iter().any(|pod| lives(&pod)), "{name}: the worker lives");
+        dask::serving(&world, "sql", 2).await?;
     }
-    let time = answer(&world, "killed").await?;
-    world.measure("a worker's process killed", time);
-    dask::serving(&world, "sql", 2).await?;
-
-    submit(&world, "deleted").await?;
-    let victim = at_work(&world).await?;
-    let pods: Api<Pod> = world.api();
-    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-    pods.delete(&victim.name_any(), &now).await?;
-    let time = answer(&world, "deleted").await?;
-    world.measure("a worker's pod deleted", time);
     Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Death {
+    Killed,
+    Deleted,
+    OutOfMemory,
+    Evicted,
+}
+
+impl Death {
+    /// A pod's name, and what is measured.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Killed => ("killed", "a worker's process killed"),
+            Self::Deleted => ("deleted", "a worker's pod deleted by force"),
+            Self::OutOfMemory => ("out-of-memory", "a worker out of memory"),
+            Self::Evicted => ("evicted", "a worker evicted"),
+        }
+    }
+}
+
+fn runs(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
 }
 
 async fn start_store(world: &World) -> Result<()> {
@@ -96,7 +118,7 @@ fn cluster() -> String {
         "apiVersion": "kubernetes.dask.org/v1",
         "kind": "DaskCluster",
         "metadata": {"name": "sql"},
-        "spec": {"worker": {"replicas": 2, "threads": 1, "memory": "1Gi", "env": env}},
+        "spec": {"worker": {"replicas": 2, "threads": 1, "memory": "512Mi", "env": env}},
     })
     .to_string()
 }
@@ -117,7 +139,7 @@ async fn submit(world: &World, name: &str) -> Result<()> {
                 "name": "sql",
                 "image": world.setting.engine_image,
                 "command": ["dasklet", "sql", QUERY, "--null", "NA",
-                    "--format", "csv", "--table", "flights=s3://tables/flights/",
+                    "--format", "csv", "--table", "flights=s3://tables/flights/*.csv.gz",
                     "--scheduler", "tcp://sql-scheduler:8786"],
                 "env": env,
             }],

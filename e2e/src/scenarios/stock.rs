@@ -11,43 +11,15 @@ use crate::{
 
 /// A stock scheduler and workers that follow its queue, and a client that computes.
 pub async fn adapts(world: Arc<World>) -> Result<()> {
-    let image = &world.setting.python_image;
-    world
-        .apply(&format!(
-            r#"
-apiVersion: kubernetes.dask.org/v1
-kind: DaskCluster
-metadata: {{name: stock}}
-spec:
-  scheduler:
-    spec:
-      containers:
-      - name: scheduler
-        image: {image}
-        args: [dask, scheduler]
-        ports: [{{name: tcp-comm, containerPort: 8786}}, {{name: http-dashboard, containerPort: 8787}}]
-        readinessProbe: {{httpGet: {{port: http-dashboard, path: /health}}, periodSeconds: 1}}
-    service:
-      type: ClusterIP
-      selector: {{dask.org/cluster-name: stock, dask.org/component: scheduler}}
-      ports:
-      - {{name: tcp-comm, protocol: TCP, port: 8786, targetPort: tcp-comm}}
-      - {{name: http-dashboard, protocol: TCP, port: 8787, targetPort: http-dashboard}}
-  worker:
-    replicas: 1
-    spec:
-      containers:
-      - name: worker
-        image: {image}
-        args: [dask, worker, --name, $(DASK_WORKER_NAME), --nthreads, "1"]
+    let autoscaler = "
 ---
 apiVersion: kubernetes.dask.org/v1
 kind: DaskAutoscaler
-metadata: {{name: stock}}
-spec: {{cluster: stock, minimum: 1, maximum: 3}}
-"#
-        ))
-        .await?;
+metadata: {name: stock}
+spec: {cluster: stock, minimum: 1, maximum: 3}
+";
+    let cluster = manifest("stock", &world.setting.python_image, 1);
+    world.apply(&format!("{cluster}{autoscaler}")).await?;
     run_python(
         &world,
         "client",
@@ -75,6 +47,39 @@ print("sum", client.submit(sum, futures).result(timeout=120))
     ensure!(log.contains("sum 2011522500"), "the sum is wrong: {log}");
     dask::worker_count(&world, "stock", 1).await?;
     Ok(())
+}
+
+/// A cluster of stock Dask, as manifests of dask-kubernetes have it.
+pub fn manifest(name: &str, image: &str, workers: u32) -> String {
+    format!(
+        r#"
+apiVersion: kubernetes.dask.org/v1
+kind: DaskCluster
+metadata: {{name: {name}}}
+spec:
+  scheduler:
+    spec:
+      containers:
+      - name: scheduler
+        image: {image}
+        args: [dask, scheduler]
+        ports: [{{name: tcp-comm, containerPort: 8786}}, {{name: http-dashboard, containerPort: 8787}}]
+        readinessProbe: {{httpGet: {{port: http-dashboard, path: /health}}, periodSeconds: 1}}
+    service:
+      type: ClusterIP
+      selector: {{dask.org/cluster-name: {name}, dask.org/component: scheduler}}
+      ports:
+      - {{name: tcp-comm, protocol: TCP, port: 8786, targetPort: tcp-comm}}
+      - {{name: http-dashboard, protocol: TCP, port: 8787, targetPort: http-dashboard}}
+  worker:
+    replicas: {workers}
+    spec:
+      containers:
+      - name: worker
+        image: {image}
+        args: [dask, worker, --name, $(DASK_WORKER_NAME), --nthreads, "1"]
+"#
+    )
 }
 
 /// The unmodified `KubeCluster` class creates, scales, adapts, adds a group and closes.

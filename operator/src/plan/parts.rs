@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     names::{self, TEMPLATE, component},
-    observe::GroupObject,
+    observe::{GroupObject, Meta},
     template::{self, Parent, Scheduler},
 };
 
@@ -32,7 +32,12 @@ pub fn plan_parts(
         plan_group(scene, &names::group(cluster, &entry.name), &entry.worker(), memory, plan);
     }
     for group in scene.observed.groups.values() {
-        adopt(scene, group, plan);
+        if !group.meta.is_ours() && group.meta.name != names::default_group(cluster) {
+            adopt(scene, Kind::Group, &group.meta, plan);
+        }
+    }
+    for autoscaler in scene.observed.autoscalers.values() {
+        adopt(scene, Kind::Autoscaler, &autoscaler.meta, plan);
     }
 }
 
@@ -108,7 +113,7 @@ fn plan_service(scene: &Scene<'_>, spec: &DaskClusterSpec, plan: &mut Plan) {
     }
 }
 
-fn adoption(scene: &Scene<'_>, meta: &crate::observe::Meta, mark: &str) -> Value {
+fn adoption(scene: &Scene<'_>, meta: &Meta, mark: &str) -> Value {
     let mut patch = json!({"annotations": {TEMPLATE: mark}});
     if !meta.is_owned_by(&scene.cluster.meta.uid) {
         let owner = Parent { kind: "DaskCluster", meta: &scene.cluster.meta };
@@ -214,28 +219,25 @@ fn is_taken(
     false
 }
 
-/// A group that a user added becomes the cluster's; its labels stay as they are.
-fn adopt(scene: &Scene<'_>, group: &GroupObject, plan: &mut Plan) {
+/// What a user added to the cluster becomes the cluster's, and goes with it; its labels stay as
+/// they are.
+fn adopt(scene: &Scene<'_>, kind: Kind, meta: &Meta, plan: &mut Plan) {
     let cluster = &scene.cluster.meta;
-    if group.meta.is_owned_by(&cluster.uid)
-        || group.meta.deleting
-        || group.meta.is_ours()
-        || group.meta.name == names::default_group(&cluster.name)
-    {
+    if meta.is_owned_by(&cluster.uid) || meta.deleting {
         return;
     }
     let owner = Parent { kind: "DaskCluster", meta: cluster };
     let patch = json!({"metadata": {
-        "uid": group.meta.uid,
-        "resourceVersion": group.meta.resource_version.to_string(),
+        "uid": meta.uid,
+        "resourceVersion": meta.resource_version.to_string(),
         "ownerReferences": [owner.reference()],
     }});
     plan.write(
         Stage::Parts,
-        Target::new(Kind::Group, &group.meta.name),
+        Target::new(kind, &meta.name),
         Action::Patch {
-            kind: Kind::Group,
-            name: group.meta.name.clone(),
+            kind,
+            name: meta.name.clone(),
             patch,
             manager: "dasklet-cluster",
             status: false,

@@ -31,12 +31,7 @@ pub fn trouble(pod: &Pod) -> Option<Trouble> {
                 }
                 "CrashLoopBackOff" => {
                     let how = container.last.as_ref().map(end_in_words).unwrap_or_default();
-                    return say(
-                        "CrashLoop",
-                        format!(
-                            "{inside} ends again and again{how}. See kubectl logs --previous {name}"
-                        ),
-                    );
+                    return say("CrashLoop", again_and_again(&inside, &how, name));
                 }
                 "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                     return say("ContainerCannotStart", format!("{inside}: {message}"));
@@ -50,6 +45,9 @@ pub fn trouble(pod: &Pod) -> Option<Trouble> {
                         "OutOfMemory",
                         format!("{inside} used more memory than its limit{how}. Raise its memory"),
                     );
+                }
+                if container.last.is_some() {
+                    return say("CrashLoop", again_and_again(&inside, &how, name));
                 }
                 return say("Failed", format!("{inside} ended{how}. See kubectl logs {name}"));
             }
@@ -65,6 +63,10 @@ pub fn trouble(pod: &Pod) -> Option<Trouble> {
         );
     }
     None
+}
+
+fn again_and_again(container: &str, how: &str, pod: &str) -> String {
+    format!("{container} ends again and again{how}. See kubectl logs --previous {pod}")
 }
 
 fn end_in_words(state: &ContainerState) -> String {
@@ -121,6 +123,11 @@ mod tests {
             ),
             (
                 pod(waiting("CrashLoopBackOff", ""), Some(ended("Error", 1))),
+                "CrashLoop",
+                "(Error, exit code 1). See kubectl logs --previous p",
+            ),
+            (
+                pod(ended("Error", 1), Some(ended("Error", 1))),
                 "CrashLoop",
                 "(Error, exit code 1). See kubectl logs --previous p",
             ),

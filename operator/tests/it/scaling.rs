@@ -66,6 +66,24 @@ fn an_autoscaler_object_means_the_same_and_leaves_the_size_behind() {
 }
 
 #[test]
+fn an_autoscaler_of_a_user_goes_with_its_cluster() {
+    let harness = Harness::new();
+    let _life = harness.operator(Faults::default());
+    let autoscaler = json!({
+        "apiVersion": "kubernetes.dask.org/v1", "kind": "DaskAutoscaler",
+        "metadata": {"name": "mine"}, "spec": {"cluster": "c", "minimum": 0, "maximum": 2},
+    });
+    harness.create("daskautoscalers", autoscaler);
+    harness.create("daskclusters", cluster("c", json!({"replicas": 1})));
+    harness.until("it is adopted", |h| {
+        let autoscaler = h.get("daskautoscalers", "mine").unwrap();
+        autoscaler["metadata"]["ownerReferences"][0]["kind"] == "DaskCluster"
+    });
+    harness.server.with(|store| store.delete("daskclusters", "n", "c", None, false)).unwrap();
+    harness.until("it is gone", |h| h.get("daskautoscalers", "mine").is_none());
+}
+
+#[test]
 fn a_silent_scheduler_holds_the_size_and_delays_nobody() {
     let harness = Harness::new();
     let _life = harness.operator(Faults::default());

@@ -20,6 +20,20 @@ fn a_missing_file_is_named() {
     }
 }
 
+#[test]
+fn a_pattern_in_a_url_names_the_same_files_as_in_a_path() {
+    let (folder, source) =
+        folder(&[("a.csv", "id\n1\n"), ("ab.csv", "id\n2\n"), ("c.csv", "id\n4\n")]);
+    for (pattern, sum) in [("*.csv", 7), ("a*.csv", 3), ("?.csv", 5), ("[bc].csv", 4)] {
+        for place in ["", "file://"] {
+            let path = format!("{place}{}/{pattern}", folder.path().display());
+            let tables = Tables::default().with("t", TableSource { path, ..source.clone() });
+            let found = run_over(tables, "SELECT sum(id) FROM t", 4).unwrap();
+            assert_eq!(rows(found.batches()), [[sum.to_string()]], "{place}{pattern}");
+        }
+    }
+}
+
 /// A file of `rows` good rows, with one line in the place of line `line`.
 fn file_with(line: usize, wrong: &str, rows: usize) -> String {
     let mut text = String::from("id,delay\n");
