@@ -10,13 +10,14 @@ use tonic::{Code, Streaming};
 use super::{
     limits,
     link::Link,
+    progress,
     session_outbox::SessionOutbox,
-    session_table::{self, JobTrack, Refused, SessionPeer},
+    session_table::{self, JobTrack, SessionPeer},
     shell::{Core, Shell},
-    submission,
+    submitting,
     worker_session::check_version,
 };
-use crate::state::{JobProgress, LocalRange, SubmitError, Time};
+use crate::state::{LocalRange, Time};
 
 /// Serves a client until its connection ends.
 pub(super) async fn serve(
@@ -28,12 +29,12 @@ pub(super) async fn serve(
     // Registered once, not for each message.
     let closed = link.closed.clone().cancelled_owned();
     tokio::pin!(closed);
-    let mut progress: Option<Interval> = None;
+    let mut reports: Option<Interval> = None;
     loop {
         let message = tokio::select! {
             message = messages.message() => message,
-            () = report_due(&mut progress) => {
-                report_progress(&shell, session);
+            () = report_due(&mut reports) => {
+                progress::report(&shell, session);
                 continue;
             }
             () = &mut closed => break,
@@ -53,7 +54,7 @@ pub(super) async fn serve(
             }
         };
         if message.progress_millis > 0 {
-            progress = Some(every(message.progress_millis));
+            reports = Some(every(message.progress_millis));
         }
         let goes_on = {
             let now = shell.now();
@@ -107,8 +108,8 @@ fn every(millis: u32) -> Interval {
     every
 }
 
-async fn report_due(progress: &mut Option<Interval>) {
-    match progress {
+async fn report_due(reports: &mut Option<Interval>) {
+    match reports {
         Some(every) => {
             every.tick().await;
         }
@@ -186,24 +187,19 @@ fn resume(
     peer.outbox = SessionOutbox::default();
     peer.outbox.welcome =
         Some(v1::ClientWelcome { epoch, resumed: true, last_sequence: peer.sequence });
-    for refused in &peer.refused {
-        for local in refused.pending_in(&pending) {
-            let array = refused.arrays[(local - refused.first) as usize];
-            peer.outbox.refuse(local, array, &refused.reason);
-        }
-    }
-    for job in &mut peer.jobs {
-        job.told = None;
+    for (local, array, reason) in peer.refused.among(&pending) {
+        peer.outbox.refuse(local, array, reason);
     }
     // Which descriptions its numbers became it may not have heard.
-    for (first, specs) in core.state.specs_of(session, &pending) {
-        peer.outbox.accept(first, specs);
+    peer.outbox.resume(&pending);
+    for job in &mut peer.jobs {
+        job.told = None;
     }
     if let Some(older) = older {
         core.sessions.disconnected_total += 1;
         older.end();
     }
-    core.state.session_resumed(now, session, &pending);
+    core.state.session_resumed(now, session);
 }
 
 /// A later message. False: the session is over.
@@ -240,10 +236,10 @@ fn apply(
         open_job(core, now, session, &job)?;
     }
     if let Some(submit) = message.submit {
-        take_submission(core, now, session, submit)?;
+        submitting::submit(core, now, session, submit)?;
     }
     for put in message.puts {
-        take_put(core, now, session, &put)?;
+        submitting::put(core, now, session, &put)?;
     }
     for member in message.refetch {
         let holder = WorkerId(member.failed_holder);
@@ -292,118 +288,13 @@ fn open_job(
     if let Some(peer) = core.sessions.get_mut(session) {
         if peer.jobs.len() >= limits::JOBS {
             let state = &core.state;
-            peer.jobs.retain(|job| !job.closed || !is_over(state.progress(session, job.number)));
+            peer.jobs.retain(|job| {
+                !job.closed || !progress::is_over(state.progress(session, job.number))
+            });
         }
         limits::check("number of open jobs", peer.jobs.len() + 1, limits::JOBS)
             .map_err(|error| error.to_string())?;
         peer.jobs.push(JobTrack { number: job.job, told: None, closed: false });
     }
     Ok(())
-}
-
-fn take_submission(
-    core: &mut Core,
-    now: Time,
-    session: SessionId,
-    submit: v1::Submit,
-) -> Result<(), String> {
-    let v1::Submit { job, first, options, tasks } = submit;
-    let arrays: Vec<bool> = tasks.iter().map(|task| task.array > 0).collect();
-    let accepted = submission::read(options, tasks)
-        .and_then(|(options, tasks)| core.state.submit(now, session, job, first, options, tasks));
-    settle(core, session, first, arrays, accepted.map(|specs| specs.iter().map(|s| s.0).collect()))
-}
-
-fn take_put(
-    core: &mut Core,
-    now: Time,
-    session: SessionId,
-    put: &v1::PutRequest,
-) -> Result<(), String> {
-    let accepted = submission::key(&put.key).and_then(|key| {
-        core.state.put(now, session, put.local, key, put.nbytes, put.copies.max(1))
-    });
-    settle(core, session, put.local, vec![false], accepted.map(|spec| vec![spec.0]))
-}
-
-/// Accepted, or refused: then the numbers are used up and their tasks have failed with the
-/// reason. Numbers that do not follow the last ones cannot be settled and end the connection.
-fn settle(
-    core: &mut Core,
-    session: SessionId,
-    first: u64,
-    arrays: Vec<bool>,
-    accepted: Result<Vec<u32>, SubmitError>,
-) -> Result<(), String> {
-    let Some(peer) = core.sessions.get_mut(session) else { return Ok(()) };
-    let error = match accepted {
-        Ok(specs) => {
-            peer.outbox.accept(first, specs);
-            return Ok(());
-        }
-        Err(error @ SubmitError::OutOfOrder { .. }) => return Err(error.to_string()),
-        Err(error) => error,
-    };
-    let next_to = |last: &Refused| last.first + last.arrays.len() as u64 == first;
-    let follows = peer.refused.last().is_some_and(next_to);
-    if !follows {
-        limits::check(
-            "number of refused submissions of a session",
-            peer.refused.len() + 1,
-            limits::REFUSED,
-        )
-        .map_err(|limit| format!("{limit}; the last was refused because {error}"))?;
-    }
-    if !core.state.skip_locals(session, first, arrays.len() as u64) {
-        return Err(error.to_string());
-    }
-    let reason = error.to_string();
-    for (local, array) in (first..).zip(&arrays) {
-        peer.outbox.refuse(local, *array, &reason);
-    }
-    match peer.refused.last_mut() {
-        // What follows is refused for the same sake most often, and told so itself above.
-        Some(last) if follows => last.arrays.extend(arrays),
-        _ => peer.refused.push(Refused { first, arrays, reason }),
-    }
-    Ok(())
-}
-
-/// Nothing of it is still to run.
-fn is_over(progress: Option<JobProgress>) -> bool {
-    progress.is_none_or(|now| now.done + now.failed + now.cancelled >= now.total)
-}
-
-/// Keeps what has changed in the progress of the session's jobs.
-fn report_progress(shell: &Shell, session: Option<SessionId>) {
-    let Some(session) = session else { return };
-    let mut core = shell.lock();
-    let core = &mut *core;
-    let workers = core.workers.len();
-    let Some(peer) = core.sessions.get_mut(session) else { return };
-    let outbox = &mut peer.outbox;
-    let mut changed = false;
-    peer.jobs.retain_mut(|job| {
-        let Some(now) = core.state.progress(session, job.number) else { return false };
-        if job.told != Some((now, workers)) {
-            job.told = Some((now, workers));
-            changed = true;
-            outbox.report(v1::JobProgress {
-                job: job.number,
-                total: now.total,
-                waiting: now.waiting,
-                ready: now.ready,
-                running: now.running,
-                done: now.done,
-                failed: now.failed,
-                cancelled: now.cancelled,
-                recomputed: now.recomputed,
-                workers: u32::try_from(workers).unwrap_or(u32::MAX),
-            });
-        }
-        !(job.closed && is_over(Some(now)))
-    });
-    if changed && let Some(link) = &peer.link {
-        link.wake();
-    }
 }

@@ -19,8 +19,12 @@ pub(super) const OUTPUTS: u32 = 1 << 16;
 pub(super) const JOBS: usize = 10_000;
 /// Most refused submissions a session may have.
 pub(super) const REFUSED: usize = 1000;
+/// Most reasons that are kept for refused submissions that follow each other.
+pub(super) const REASONS: usize = 100;
 /// Most events that wait for a client that reads slowly; further ends are kept as ranges.
 pub(super) const EVENTS: usize = 1 << 16;
+/// Most such ranges; more of them are made fewer that name more.
+pub(super) const BACKLOG: usize = 1 << 14;
 /// Most bytes of values that wait for a client that reads slowly.
 pub(super) const EVENT_BYTES: usize = 8 << 20;
 /// Largest body of an HTTP request, in bytes.

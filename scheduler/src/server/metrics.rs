@@ -9,7 +9,7 @@ pub(super) struct Metrics {
     pub dispatch_seconds: Histogram,
     /// Run times of runs that ended well.
     pub run_seconds: Histogram,
-    /// From a worker's death to the first further attempt being written.
+    /// From a worker's death to the first run being written that makes up for it.
     pub recovery_seconds: Histogram,
     /// Ticks.
     pub ticks: u64,
@@ -24,10 +24,16 @@ impl Metrics {
         self.death.get_or_insert(now);
     }
 
-    /// Runs were written into a message, `micros` after what led to them.
-    pub fn dispatched(&mut self, now: Time, micros: u64, runs: u64, reruns: u64) {
+    /// Nothing is left to run: what a worker took with it is not made up for any more.
+    pub const fn nothing_to_run(&mut self) {
+        self.death = None;
+    }
+
+    /// Runs were written into a message, `micros` after what led to them. `recovering`: so many
+    /// make up for what went with a worker.
+    pub fn dispatched(&mut self, now: Time, micros: u64, runs: u64, recovering: u64) {
         self.dispatch_seconds.observe_micros(micros, runs);
-        if reruns > 0
+        if recovering > 0
             && let Some(death) = self.death.take()
         {
             self.recovery_seconds.observe_micros(now.micros_since(death), 1);
@@ -50,5 +56,9 @@ mod tests {
         metrics.dispatched(Time(40), 1, 1, 1);
         assert_eq!(metrics.recovery_seconds.count(), 1);
         assert!((metrics.recovery_seconds.sum_seconds() - 2e-5).abs() < 1e-9);
+        metrics.worker_died(Time(50));
+        metrics.nothing_to_run();
+        metrics.dispatched(Time(60), 1, 1, 1);
+        assert_eq!(metrics.recovery_seconds.count(), 1);
     }
 }

@@ -7,6 +7,7 @@
 //! `worker_outbox`; `http` stands apart.
 
 mod accept;
+mod backlog;
 mod bits;
 mod client_session;
 mod grpc;
@@ -17,12 +18,15 @@ mod link;
 mod metrics;
 mod options;
 mod process;
+mod progress;
 mod proxy;
+mod refusals;
 mod run;
 mod session_outbox;
 mod session_table;
 mod shell;
 mod submission;
+mod submitting;
 mod tick;
 mod worker_outbox;
 mod worker_session;

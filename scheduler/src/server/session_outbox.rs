@@ -1,12 +1,16 @@
 //! What a client is to be told, and how it is put into messages.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use dasklet_core::{ErrorClass, SessionId};
+use dasklet_core::{ErrorClass, SessionId, SpecId};
 use dasklet_protocol::{TARGET_MESSAGE_BYTES, v1};
 
 use super::{
+    backlog::Backlog,
     bits::Bits,
     inputs, limits,
     link::Speech,
@@ -16,13 +20,15 @@ use crate::state::{AttemptEnd, Failure, LocalRange, State, ToSession};
 
 /// Messages that are processed before an acknowledgement goes alone.
 const ACKNOWLEDGE_AFTER: u64 = 16;
-/// Members of ranges that are asked for again at once.
-const CATCH_UP: usize = 1 << 14;
+/// Members of ranges whose ends are read from the state at once.
+const CATCH_UP: u32 = 1 << 14;
+/// Accepted numbers in one run.
+const RUN: usize = 1 << 16;
 /// Accepted numbers that wait before the reader stops.
 const ACCEPTED: usize = 1 << 18;
 
 /// News that waits for room on a client's connection. Bounded: what a slow client has not read
-/// is kept as ranges and told from the state later.
+/// is kept as ranges and read from the state later.
 #[derive(Debug, Default)]
 pub(super) struct SessionOutbox {
     /// Sent before anything else.
@@ -31,10 +37,14 @@ pub(super) struct SessionOutbox {
     accepted_numbers: usize,
     news: VecDeque<ToSession>,
     value_bytes: usize,
-    refused: Vec<v1::TaskFailure>,
-    progress: Vec<v1::JobProgress>,
-    /// Ends that did not fit, to be asked of the state again.
-    behind: Vec<LocalRange>,
+    /// Number, whether it is a task array, and why.
+    refused: Vec<(u64, bool, Arc<str>)>,
+    progress: BTreeMap<u32, v1::JobProgress>,
+    /// What a client that came back has no end of: it is told what its numbers became, and what
+    /// has ended.
+    resumed: Backlog,
+    /// Ends that did not fit.
+    behind: Backlog,
     acknowledged: u64,
     known: Bits,
 }
@@ -45,20 +55,11 @@ pub(super) struct ToClients;
 impl Speech for ToClients {
     type Message = v1::ClientEvent;
 
-    fn next(shell: &Shell, core: &mut Core, id: u32) -> Option<Self::Message> {
+    fn next(_: &Shell, core: &mut Core, id: u32) -> Option<Self::Message> {
         let session = SessionId(id);
         let peer = core.sessions.get_mut(session)?;
         let sequence = peer.sequence;
-        if let Some(event) = peer.outbox.next(&core.state, session, sequence) {
-            return Some(event);
-        }
-        let again = peer.outbox.take_behind();
-        if !again.is_empty() {
-            let now = shell.now();
-            core.state.session_resumed(now, session, &again);
-            shell.changed(core, now);
-        }
-        None
+        peer.outbox.next(&core.state, session, sequence)
     }
 
     fn rejected(reason: String) -> Self::Message {
@@ -74,22 +75,13 @@ impl SessionOutbox {
     }
 
     /// Keeps the failure of a task that was refused.
-    pub fn refuse(&mut self, local: u64, array: bool, reason: &str) {
-        self.refused.push(v1::TaskFailure {
-            local,
-            index: if array { u32::MAX } else { 0 },
-            class: v1::ErrorClass::Fatal.into(),
-            message: reason.to_owned(),
-            ..Default::default()
-        });
+    pub fn refuse(&mut self, local: u64, array: bool, reason: Arc<str>) {
+        self.refused.push((local, array, reason));
     }
 
     /// Keeps a job's progress in place of an older one.
     pub fn report(&mut self, progress: v1::JobProgress) {
-        match self.progress.iter_mut().find(|older| older.job == progress.job) {
-            Some(older) => *older = progress,
-            None => self.progress.push(progress),
-        }
+        self.progress.insert(progress.job, progress);
     }
 
     /// True while so much is unread that the client's next message has to wait.
@@ -97,50 +89,64 @@ impl SessionOutbox {
         self.accepted_numbers > ACCEPTED || self.refused.len() > limits::EVENTS
     }
 
+    /// The client came back and knows no end of these.
+    pub fn resume(&mut self, pending: &[LocalRange]) {
+        // Taken out from the end.
+        pending.iter().rev().for_each(|range| self.resumed.add_range(*range));
+    }
+
     /// Keeps news.
     pub fn push(&mut self, news: ToSession) {
-        let value = match &news {
-            ToSession::Done { inline: Some(value), .. } => value.len(),
-            _ => 0,
-        };
+        let value = value_len(&news);
         let full = self.news.len() >= limits::EVENTS
             || self.value_bytes + value > limits::EVENT_BYTES
             || !self.behind.is_empty() && self.news.len() >= limits::EVENTS / 2;
+        // An end must not come before the client knows what its number became.
+        let waits = full || !self.resumed.is_empty();
         match news {
-            ToSession::Done { local, index, .. } | ToSession::Failed { local, index } if full => {
-                self.fall_behind(local, index);
+            ToSession::Done { local, index, .. } | ToSession::Failed { local, index } if waits => {
+                self.behind.add(local, index, index + 1);
             }
-            news => {
-                self.value_bytes += value;
-                self.news.push_back(news);
+            ToSession::Ended { local, start, end } => self.behind.add(local, start, end),
+            ToSession::PutTarget { local, .. } if full => self.behind.add(local, 0, 1),
+            news => self.keep(news),
+        }
+    }
+
+    fn keep(&mut self, news: ToSession) {
+        self.value_bytes += value_len(&news);
+        self.news.push_back(news);
+    }
+
+    /// Reads some of what did not fit, once there is room again.
+    fn catch_up(&mut self, state: &State, session: SessionId) {
+        if !self.resumed.is_empty() {
+            for piece in self.resumed.take(state, session, CATCH_UP) {
+                self.accept_again(piece.local, piece.spec);
+                let ends = state.ends(piece.spec, piece.start, piece.end);
+                ends.for_each(|news| self.keep(news));
+            }
+        } else if !self.behind.is_empty() {
+            for piece in self.behind.take(state, session, CATCH_UP) {
+                let ends = state.ends(piece.spec, piece.start, piece.end);
+                ends.chain(state.put_target(piece.spec)).for_each(|news| self.keep(news));
             }
         }
     }
 
-    fn fall_behind(&mut self, local: u64, index: u32) {
-        match self.behind.last_mut() {
-            Some(last) if last.local == local && last.end == index => last.end = index + 1,
-            _ => self.behind.push(LocalRange { local, start: index, end: index + 1, count: 1 }),
-        }
-    }
-
-    /// Some of what did not fit, once there is room again.
-    fn take_behind(&mut self) -> Vec<LocalRange> {
-        let mut members = 0;
-        let mut taken = Vec::new();
-        while members < CATCH_UP
-            && let Some(mut range) = self.behind.pop()
-        {
-            let room = u32::try_from(CATCH_UP - members).unwrap_or(u32::MAX);
-            if range.end - range.start > room {
-                let rest = LocalRange { end: range.end - room, ..range };
-                range.start = rest.end;
-                self.behind.push(rest);
+    fn accept_again(&mut self, local: u64, spec: SpecId) {
+        if let Some(last) = self.accepted.last_mut() {
+            let end = last.first + last.specs.len() as u64;
+            if end == local + 1 {
+                return;
             }
-            members += (range.end - range.start) as usize;
-            taken.push(range);
+            if end == local && last.specs.len() < RUN {
+                last.specs.push(spec.0);
+                self.accepted_numbers += 1;
+                return;
+            }
         }
-        taken
+        self.accept(local, vec![spec.0]);
     }
 
     /// The next message, of about [`TARGET_MESSAGE_BYTES`] at most.
@@ -150,7 +156,12 @@ impl SessionOutbox {
         session: SessionId,
         sequence: u64,
     ) -> Option<v1::ClientEvent> {
+        if self.welcome.is_none() && self.accepted.is_empty() && self.news.is_empty() {
+            self.catch_up(state, session);
+        }
         let something = self.welcome.is_some()
+            || !self.resumed.is_empty()
+            || !self.behind.is_empty()
             || !self.accepted.is_empty()
             || !self.news.is_empty()
             || !self.refused.is_empty()
@@ -162,17 +173,23 @@ impl SessionOutbox {
         let mut event = v1::ClientEvent {
             acknowledged: sequence,
             welcome: self.welcome.take(),
-            progress: std::mem::take(&mut self.progress),
+            progress: std::mem::take(&mut self.progress).into_values().collect(),
             ..Default::default()
         };
         let mut bytes = 64 * event.progress.len();
         self.add_accepted(&mut event, &mut bytes);
         self.add_news(&mut event, &mut bytes, state, session);
         while bytes < TARGET_MESSAGE_BYTES
-            && let Some(failure) = self.refused.pop()
+            && let Some((local, array, reason)) = self.refused.pop()
         {
-            bytes += 32 + failure.message.len();
-            event.failures.push(failure);
+            bytes += 32 + reason.len();
+            event.failures.push(v1::TaskFailure {
+                local,
+                index: if array { u32::MAX } else { 0 },
+                class: v1::ErrorClass::Fatal.into(),
+                message: reason.to_string(),
+                ..Default::default()
+            });
         }
         Some(event)
     }
@@ -221,6 +238,8 @@ impl SessionOutbox {
                         event.failures.push(failure);
                     }
                 }
+                // Kept as ranges.
+                ToSession::Ended { .. } => {}
                 ToSession::PutTarget { local, task, workers } => {
                     for worker in &workers {
                         inputs::mention(state, &mut self.known, &mut event.peers, *worker);
@@ -235,6 +254,14 @@ impl SessionOutbox {
             }
         }
         event.done.extend(done.finish());
+    }
+}
+
+/// Bytes of a value that news bring along.
+fn value_len(news: &ToSession) -> usize {
+    match news {
+        ToSession::Done { inline: Some(value), .. } => value.len(),
+        _ => 0,
     }
 }
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use dasklet_core::SessionId;
 use foldhash::HashMap;
 
-use super::{link::Link, session_outbox::SessionOutbox, shell::Core};
-use crate::state::{JobProgress, LocalRange, Time, ToSession};
+use super::{link::Link, refusals::Refusals, session_outbox::SessionOutbox, shell::Core};
+use crate::state::{JobProgress, Time, ToSession};
 
 /// Sessions by id, and by the name under which their client comes back.
 #[derive(Debug, Default)]
@@ -34,21 +34,10 @@ pub(super) struct SessionPeer {
     /// What its client is to be told.
     pub outbox: SessionOutbox,
     /// Submissions that were refused.
-    pub refused: Vec<Refused>,
+    pub refused: Refusals,
     /// Jobs whose progress is of interest.
     pub jobs: Vec<JobTrack>,
     touched: bool,
-}
-
-/// A submission that was refused: its numbers are used up, its tasks have failed.
-#[derive(Debug)]
-pub(super) struct Refused {
-    /// Number of its first task.
-    pub first: u64,
-    /// For each task, whether it is a task array.
-    pub arrays: Vec<bool>,
-    /// Why.
-    pub reason: String,
 }
 
 /// What was told last of a job's progress.
@@ -70,25 +59,10 @@ impl SessionPeer {
             away_since: None,
             sequence: 0,
             outbox: SessionOutbox::default(),
-            refused: Vec::new(),
+            refused: Refusals::default(),
             jobs: Vec::new(),
             touched: false,
         }
-    }
-}
-
-impl Refused {
-    /// The failures of those tasks that lie in one of these ranges.
-    pub fn pending_in(&self, ranges: &[LocalRange]) -> Vec<u64> {
-        let end = self.first + self.arrays.len() as u64;
-        (self.first..end)
-            .filter(|local| {
-                ranges.iter().any(|range| {
-                    let last = range.local.saturating_add(range.count.max(1));
-                    (range.local..last).contains(local)
-                })
-            })
-            .collect()
     }
 }
 

@@ -119,6 +119,9 @@ impl Shell {
         }
         core.workers.wake_touched();
         core.sessions.wake_touched();
+        if core.state.counters().nothing_pending() {
+            core.metrics.nothing_to_run();
+        }
         core.metrics.ticks += 1;
         core.metrics.longest_tick_micros =
             core.metrics.longest_tick_micros.max(self.now().micros_since(now));

@@ -42,7 +42,7 @@ struct Draft<'a> {
     bytes: usize,
     inline_bytes: usize,
     runs: u64,
-    reruns: u64,
+    recovering: u64,
 }
 
 /// What goes to workers.
@@ -58,7 +58,7 @@ impl Speech for ToWorkers {
         if written.runs > 0 {
             let now = shell.now();
             let waited = now.micros_since(since.unwrap_or(now));
-            core.metrics.dispatched(now, waited, written.runs, written.reruns);
+            core.metrics.dispatched(now, waited, written.runs, written.recovering);
         }
         Some(written.message)
     }
@@ -74,8 +74,8 @@ pub(super) struct Written {
     pub message: v1::WorkerCommand,
     /// Runs it hands out.
     pub runs: u64,
-    /// Of these, further attempts.
-    pub reruns: u64,
+    /// Of these, such that make up for what went with a worker.
+    pub recovering: u64,
 }
 
 impl WorkerOutbox {
@@ -104,7 +104,7 @@ impl WorkerOutbox {
             bytes: 0,
             inline_bytes: 0,
             runs: 0,
-            reruns: 0,
+            recovering: 0,
         };
         while draft.bytes < TARGET_MESSAGE_BYTES {
             let Some(decision) = self.queue.front() else { break };
@@ -118,8 +118,8 @@ impl WorkerOutbox {
         if self.queue.is_empty() {
             self.since = None;
         }
-        let Draft { message, bytes, runs, reruns, .. } = draft;
-        (welcomed || bytes > 0).then_some(Written { message, runs, reruns })
+        let Draft { message, bytes, runs, recovering, .. } = draft;
+        (welcomed || bytes > 0).then_some(Written { message, runs, recovering })
     }
 }
 
@@ -201,7 +201,7 @@ impl Draft<'_> {
     fn assign(&mut self, run: RunId) {
         let Some(view) = self.state.assignment(run) else { return };
         self.runs += 1;
-        self.reruns += u64::from(view.attempt > 1);
+        self.recovering += u64::from(view.recovers);
         let mut inputs = Vec::new();
         for input in view.inputs() {
             let input = inputs::write(

@@ -149,10 +149,10 @@ pub(super) fn measure_loss<R>(core: &mut Core, now: Time, event: impl FnOnce(&mu
     outcome
 }
 
-/// Runs and outputs that went with workers so far.
+/// Runs and outputs that went with workers so far and are made up for.
 fn lost_work(core: &Core) -> u64 {
     let counters = core.state.counters();
-    counters.deaths + counters.recomputed
+    counters.interrupted + counters.recomputed
 }
 
 /// Removes the workers that were silent for too long; true if there were some.

@@ -4,7 +4,7 @@ use dasklet_core::{SpecId, TaskId};
 
 use super::{
     State, TaskState,
-    spec::{EdgeMembers, Tasks},
+    spec::{EdgeMembers, Part, Tasks},
 };
 
 impl State {
@@ -208,7 +208,7 @@ impl State {
             TaskState::Released => self.needs.push(source),
             TaskState::Failed | TaskState::Cancelled => {
                 let failure = self.failure_for_dependents(source);
-                self.failing.push((super::failures::Failing::Spec(consumer), failure));
+                self.failing.push((Part::all(consumer), failure));
             }
             _ => {}
         }
@@ -233,7 +233,7 @@ impl State {
                 TaskState::Released => self.needs.push(source),
                 TaskState::Failed | TaskState::Cancelled => {
                     let failure = self.failure_for_dependents(source);
-                    self.failing.push((super::failures::Failing::Task(task), failure));
+                    self.failing.push((Part::of(task), failure));
                 }
                 _ => {}
             }

@@ -8,9 +8,6 @@ use dasklet_core::{TaskId, WorkerId};
 
 use super::{Action, State, TaskState, Time, ToWorker, members::CACHED};
 
-/// A worker's list is cleaned once it has so many entries more than twice its caches.
-const CACHED_SLACK: usize = 1024;
-
 impl State {
     /// A worker keeps what it read as an input.
     pub fn copy_cached(&mut self, now: Time, w: WorkerId, task: TaskId) {
@@ -34,12 +31,9 @@ impl State {
         }
         let Some(worker) = self.workers.get_mut(w) else { return };
         worker.cached.push(task);
-        worker.cached_live += 1;
-        if worker.cached.len() > 2 * worker.cached_live as usize + CACHED_SLACK {
+        if worker.cached.is_crowded() {
             let mut cached = std::mem::take(&mut worker.cached);
-            cached.sort_unstable();
-            cached.dedup();
-            cached.retain(|task| self.caches(w, *task));
+            cached.clean(|task| self.caches(w, task));
             if let Some(worker) = self.workers.get_mut(w) {
                 worker.cached = cached;
             }
@@ -68,7 +62,7 @@ impl State {
             self.clear_flag(task, CACHED);
         }
         if let Some(worker) = self.workers.get_mut(w) {
-            worker.cached_live -= 1;
+            worker.cached.lose();
         }
     }
 
@@ -80,7 +74,7 @@ impl State {
         self.clear_flag(task, CACHED);
         for w in self.caches.remove(&task).unwrap_or_default() {
             if let Some(worker) = self.workers.get_mut(w) {
-                worker.cached_live -= 1;
+                worker.cached.lose();
             }
             if tell {
                 self.actions.push(Action::Worker(w, ToWorker::Release(task)));
@@ -90,7 +84,7 @@ impl State {
 
     /// The worker is gone, and its caches with it.
     pub(super) fn forget_caches_of(&mut self, w: WorkerId) {
-        let cached = self.workers.get_mut(w).map(|w| std::mem::take(&mut w.cached));
+        let cached = self.workers.get_mut(w).map(|w| w.cached.take_entries());
         for task in cached.unwrap_or_default() {
             self.uncache(task, w);
         }

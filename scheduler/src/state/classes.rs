@@ -1,17 +1,19 @@
-//! What tasks have in common, interned: sets of options, and resource classes (what a run takes,
-//! where it may run).
+//! Resource classes: what a run takes, and where it may run.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use dasklet_core::{Resources, WorkerId, resources::CPU};
+use dasklet_core::{Resources, WorkerId};
 use smallvec::SmallVec;
 
-use super::TaskOptions;
+use super::workers::Workers;
 
 /// Weight of the newest run in a mean.
 const NEWEST: f32 = 0.125;
 /// Run time assumed where nothing is known, in microseconds.
 pub(super) const UNKNOWN_MICROS: f32 = 500_000.0;
+
+/// A list may have so many entries of workers that are gone beside those of twice the present ones.
+const LISTED_SLACK: usize = 64;
 
 /// A moving mean of run times; negative while unknown.
 #[derive(Debug, Clone, Copy)]
@@ -39,16 +41,8 @@ impl Mean {
     }
 }
 
-/// What decides where a run may be placed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct ClassKey {
-    resources: Resources,
-    workers: Vec<String>,
-    exact: bool,
-}
-
 /// Tasks that may run at the same places and take the same there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Class {
     pub resources: Resources,
     /// Names of workers or groups; empty: any.
@@ -70,112 +64,38 @@ pub(super) struct Class {
     pub batch_left: u32,
     /// Workers that could run it if they had nothing else to do.
     pub capable: u32,
+    /// Sets of options that are of this class.
+    pub sets: u32,
+    /// Runs of it on workers, abandoned ones included.
+    pub runs: u32,
     pub ready: u64,
     /// Queues with ready tasks, some of them no longer.
     pub queues: Vec<u32>,
     pub mean: Mean,
 }
 
-/// Sets of options, resource classes and resource names by number.
-#[derive(Debug, Default)]
-pub(super) struct Interned {
-    options: Vec<(TaskOptions, u32)>,
-    option_ids: HashMap<TaskOptions, u32>,
-    pub classes: Vec<Class>,
-    class_ids: HashMap<ClassKey, u32>,
-    names: Vec<String>,
-    name_ids: HashMap<String, u32>,
-}
-
-impl Interned {
-    pub fn options(&self, id: u32) -> &TaskOptions {
-        &self.options[id as usize].0
-    }
-
-    pub fn class_of(&self, options: u32) -> u32 {
-        self.options[options as usize].1
-    }
-
-    pub fn options_len(&self) -> usize {
-        self.options.len()
-    }
-
-    pub fn has_options(&self, options: &TaskOptions) -> bool {
-        self.option_ids.contains_key(options)
-    }
-
-    /// The options' number, and true if their class is new.
-    pub fn intern(&mut self, options: &TaskOptions) -> (u32, bool) {
-        if let Some(id) = self.option_ids.get(options) {
-            return (*id, false);
-        }
-        let before = self.classes.len();
-        let class = self.intern_class(options);
-        let id = self.options.len() as u32;
-        self.options.push((options.clone(), class));
-        self.option_ids.insert(options.clone(), id);
-        (id, self.classes.len() > before)
-    }
-
-    fn intern_class(&mut self, options: &TaskOptions) -> u32 {
-        let mut workers = options.workers.clone();
-        workers.sort_unstable();
-        workers.dedup();
-        let key = ClassKey {
-            resources: options.resources.clone(),
-            workers: workers.clone(),
-            exact: !options.idempotent,
-        };
-        if let Some(id) = self.class_ids.get(&key) {
-            return *id;
-        }
-        let mut needs: SmallVec<[(u32, u64); 2]> =
-            options.resources.iter().map(|(name, amount)| (self.resource(name), amount)).collect();
-        if needs.is_empty() {
-            // Something must bound how many go to one worker.
-            needs.push((self.resource(CPU), 1));
-        }
-        let id = self.classes.len() as u32;
-        self.classes.push(Class {
-            resources: options.resources.clone(),
-            workers,
-            exact: key.exact,
-            needs,
-            slots: VecDeque::new(),
-            prefill: VecDeque::new(),
-            surplus: VecDeque::new(),
-            returning: 0,
-            batch_left: 0,
-            capable: 0,
-            ready: 0,
-            queues: Vec::new(),
-            mean: Mean::default(),
-        });
-        self.class_ids.insert(key, id);
-        id
-    }
-
-    /// The number of a resource name.
-    fn resource(&mut self, name: &str) -> u32 {
-        if let Some(id) = self.name_ids.get(name) {
-            return *id;
-        }
-        let id = self.names.len() as u32;
-        self.names.push(name.to_owned());
-        self.name_ids.insert(name.to_owned(), id);
-        id
-    }
-
-    /// An offer as amounts by resource number.
-    pub fn amounts(&mut self, offer: &Resources) -> Vec<u64> {
-        for (name, _) in offer.iter() {
-            self.resource(name);
-        }
-        self.names.iter().map(|name| offer.get(name)).collect()
-    }
-}
-
 impl Class {
+    /// Something is of this class.
+    pub const fn in_use(&self) -> bool {
+        self.sets > 0 || self.runs > 0
+    }
+
+    /// Its number stands for nothing.
+    pub fn is_vacant(&self) -> bool {
+        self.needs.is_empty()
+    }
+
+    /// A worker that could run it is gone. The lists are cleaned when most of their workers are.
+    pub fn lose_worker(&mut self, workers: &Workers) {
+        self.capable -= 1;
+        let most = 2 * workers.connected().len() + LISTED_SLACK;
+        for list in [&mut self.slots, &mut self.prefill, &mut self.surplus] {
+            if list.len() > most {
+                list.retain(|id| workers.get(*id).is_some());
+            }
+        }
+    }
+
     /// How many fit at once into these amounts, at most 4 million.
     pub fn times_in(&self, amounts: &[u64]) -> u32 {
         self.needs

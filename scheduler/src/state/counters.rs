@@ -15,6 +15,8 @@ pub struct Counters {
     pub errors: u64,
     /// Runs that ended with their worker or process, ever.
     pub deaths: u64,
+    /// Of these, runs that are to be made up for because their worker is gone, ever.
+    pub interrupted: u64,
     /// Tasks run again because their outputs were lost, ever.
     pub recomputed: u64,
     /// Runs handed to workers, ever.
@@ -82,6 +84,12 @@ impl TaskState {
 }
 
 impl Counters {
+    /// Nothing is to run or runs.
+    #[must_use]
+    pub fn nothing_pending(&self) -> bool {
+        TaskState::ALL.into_iter().all(|state| !state.is_pending() || self.in_state(state) == 0)
+    }
+
     /// Tasks now in this state.
     #[must_use]
     pub const fn in_state(&self, state: TaskState) -> u64 {

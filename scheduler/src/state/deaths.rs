@@ -4,7 +4,7 @@ use dasklet_core::{DeathCause, ErrorClass, TaskId, WorkerId, demand::MemberRef};
 
 use super::{
     AttemptEnd, AttemptRecord, State, TaskState, Time, failures::describe, members::AGAIN,
-    runs::Run, timers::Timer,
+    runs::Run,
 };
 
 /// Dead workers that are remembered, so that a better known cause can be told later.
@@ -41,6 +41,7 @@ impl State {
             );
             return self.fail(task, ErrorClass::Crashed, message);
         }
+        self.counters.interrupted += u64::from(self.workers.get(run.worker).is_none());
         self.update(task, |cell| cell.flags |= AGAIN);
         self.verdict(task, false);
     }
@@ -65,7 +66,7 @@ impl State {
         let tries: Vec<String> =
             history.attempts.iter().map(|(record, _)| describe(record)).collect();
         if all < limit {
-            history.verdict_at = None;
+            history.awaits_cause = false;
             return self.ready_or_wait(task);
         }
         if certain >= limit || waited {
@@ -75,10 +76,8 @@ impl State {
             );
             return self.fail(task, ErrorClass::Crashed, message);
         }
-        let wait = self.config.cause_wait_micros;
-        let due = self.now.after_micros(wait);
-        self.history_mut(task).verdict_at = Some(due);
-        self.delay(task, wait);
+        history.awaits_cause = true;
+        self.delay(task, self.config.cause_wait_micros);
     }
 
     fn gone_name(&self, worker: WorkerId) -> Option<String> {
@@ -97,13 +96,11 @@ impl State {
         for slot in runs {
             let Some((id, _)) = self.runs.at(slot) else { continue };
             if let Some(run) = self.runs.remove(id) {
-                if run.returning {
-                    self.interned.classes[run.class as usize].returning -= 1;
-                }
+                self.count_out(&run);
                 ended.push(run);
             }
         }
-        let held = self.workers.get_mut(w).map(|w| std::mem::take(&mut w.held)).unwrap_or_default();
+        let held = self.workers.get_mut(w).map(|w| w.held.take_entries()).unwrap_or_default();
         for task in held {
             if self.holds(w, task) {
                 self.note_lost_put(task, w);
@@ -112,16 +109,15 @@ impl State {
         }
         self.forget_caches_of(w);
         let Some(worker) = self.workers.remove(w) else { return };
-        for (task, from) in &worker.incoming {
+        for (task, copy) in &worker.incoming {
             self.end_copying(*task, w);
-            if let Some(from) = self.workers.get_mut(*from) {
+            if let Some(from) = self.workers.get_mut(copy.from) {
                 from.to_move.push(*task);
             }
         }
-        for class in 0..self.interned.classes.len() as u32 {
-            if worker.capable.has(class) {
-                self.interned.classes[class as usize].capable -= 1;
-            }
+        self.interned.withdraw(&worker.description.resources);
+        for class in worker.capable.iter() {
+            self.interned.classes[class as usize].lose_worker(&self.workers);
         }
         self.counters.workers -= 1;
         self.counters.workers_removed += 1;
@@ -143,6 +139,9 @@ impl State {
         self.drains_moved = true;
         self.replace_put_targets(w);
         self.settle();
+        for run in &ended {
+            self.drop_class_if_unused(run.class);
+        }
         self.demand_moved();
     }
 
@@ -181,30 +180,9 @@ impl State {
                 *cause = better.clone();
             }
         }
-        let waits = history.verdict_at.is_some();
+        let waits = history.awaits_cause;
         if waits && self.specs.cell(task).is_some_and(|cell| cell.state == TaskState::Delayed) {
             self.verdict(task, false);
         }
-    }
-
-    /// Fires what is due.
-    pub fn fire_timers(&mut self, now: Time) {
-        self.now = now;
-        while let Some(timer) = self.timers.pop_due(now) {
-            match timer {
-                Timer::Wake(task) => self.wake(task),
-                Timer::PutGrace(task) => self.put_grace_over(task),
-                Timer::SessionGrace(session) => self.session_grace_over(session),
-                Timer::DrainDeadline(worker) => self.drain_deadline(worker),
-                Timer::DrainRetry(worker) => self.drain_retry(worker),
-                Timer::RunTimeout(run) => self.run_overdue(run),
-            }
-        }
-    }
-
-    /// When [`State::fire_timers`] is to be called next, at the latest.
-    #[must_use]
-    pub fn next_timer(&self) -> Option<Time> {
-        self.timers.next()
     }
 }

@@ -164,7 +164,7 @@ impl State {
             (0u32, 0.0f64, 0u64, 0u64, 0u64);
         for id in ids {
             let Some(worker) = self.workers.get(*id) else { continue };
-            held += u64::from(worker.held_live);
+            held += u64::from(worker.held.live());
             bytes += worker.held_bytes;
             if worker.standing != Standing::Serving {
                 load.draining += 1;

@@ -6,7 +6,12 @@ use dasklet_core::{
     demand::{MemberRef, MemberState},
 };
 
-use super::{State, TaskState, Time, ToWorker, members::AGAIN, timers::Timer, workers::Standing};
+use super::{
+    State, TaskState, Time, ToWorker,
+    members::AGAIN,
+    timers::Timer,
+    workers::{Incoming, Standing},
+};
 
 /// Copies that did not arrive are asked for again after so long.
 const RETRY_MICROS: u64 = 10_000_000;
@@ -49,6 +54,12 @@ impl State {
         self.workers.get(id).map(|worker| worker.state())
     }
 
+    /// How a member stands; `None` if no such member is connected.
+    #[must_use]
+    pub fn member_state(&self, m: &MemberRef) -> Option<MemberState> {
+        self.workers.get(self.member(m)?).map(|worker| worker.state())
+    }
+
     /// A worker is about to go (SIGTERM): it is drained, then told to exit.
     pub fn worker_leaving(&mut self, now: Time, w: WorkerId) {
         self.now = now;
@@ -68,16 +79,17 @@ impl State {
         let now = self.now;
         let Some(worker) = self.workers.get_mut(id) else { return };
         self.drains_moved = true;
-        if let Some(micros) = deadline_micros {
-            let until = now.after_micros(micros);
-            worker.drain_until = Some(until);
-            self.timers.add(until, Timer::DrainDeadline(id));
+        let until = deadline_micros.map(|micros| now.after_micros(micros));
+        // Asked again, it is not given more time: whoever asks may ask every second.
+        let until = until.filter(|until| worker.drain_until.is_none_or(|first| *until < first));
+        worker.drain_until = until.or(worker.drain_until);
+        let begins = worker.standing == Standing::Serving;
+        if let Some(until) = until {
+            self.add_timer(until, Timer::DrainDeadline(id));
         }
-        if worker.standing != Standing::Serving {
-            return;
-        }
+        let Some(worker) = self.workers.get_mut(id).filter(|_| begins) else { return };
         worker.standing = Standing::Draining;
-        let mut held = worker.held.clone();
+        let mut held = worker.held.entries().to_vec();
         let runs = worker.runs.clone();
         held.sort_unstable();
         held.dedup();
@@ -106,7 +118,7 @@ impl State {
             worker.retry_at = retry_at;
             worker.retries = 0;
         }
-        self.timers.add(retry_at, Timer::DrainRetry(id));
+        self.add_timer(retry_at, Timer::DrainRetry(id));
         self.demand_moved();
     }
 
@@ -144,10 +156,8 @@ impl State {
                 let Some(target) = self.target_for(task) else { return };
                 self.tell(target, ToWorker::Replicate(task, id));
                 let nbytes = self.task_bytes(task);
-                if let Some(target) = self.workers.get_mut(target)
-                    && target.incoming.insert(task, id).is_none()
-                {
-                    target.incoming_bytes += nbytes;
+                if let Some(target) = self.workers.get_mut(target) {
+                    target.expect(task, Incoming { from: id, nbytes });
                 }
                 let copying = self.copying.entry(task).or_default();
                 if !copying.iter().any(|(worker, _)| *worker == target) {
@@ -178,7 +188,7 @@ impl State {
                 // Values without bytes are spread as well.
                 (
                     worker.held_bytes + worker.incoming_bytes,
-                    worker.held_live as usize + worker.incoming.len(),
+                    worker.held.live() as usize + worker.incoming.len(),
                 )
             })
             .map(|(id, _)| id);
@@ -243,10 +253,8 @@ impl State {
 
     /// The time for running tasks is over: they run elsewhere.
     pub(super) fn drain_deadline(&mut self, id: WorkerId) {
-        let now = self.now;
         let Some(worker) = self.workers.get(id) else { return };
-        let due = worker.drain_until.is_some_and(|until| now >= until);
-        if !due || worker.standing != Standing::Draining {
+        if worker.standing != Standing::Draining {
             return;
         }
         for slot in worker.runs.clone() {
@@ -272,13 +280,6 @@ impl State {
     /// Copies that did not arrive are asked for again, perhaps elsewhere.
     pub(super) fn drain_retry(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(id) else { return };
-        if worker.standing == Standing::Serving {
-            return;
-        }
-        if worker.retry_at > self.now {
-            // Of an earlier drain.
-            return;
-        }
         let moving = std::mem::take(&mut worker.moving);
         worker.retries += 1;
         let elsewhere = worker.retries.is_multiple_of(RETRIES_ELSEWHERE);
@@ -300,7 +301,7 @@ impl State {
             worker.moving = on_their_way;
             worker.retry_at = at;
         }
-        self.timers.add(at, Timer::DrainRetry(id));
+        self.add_timer(at, Timer::DrainRetry(id));
         self.drains_moved = true;
         self.progress_drains();
     }

@@ -7,6 +7,7 @@ use super::{
     ToWorker,
     members::{AGAIN, INLINE, REMADE, SIZES, WANTED},
     runs::Run,
+    spec::Part,
     timers::Timer,
 };
 
@@ -34,7 +35,7 @@ impl State {
         {
             // The worker enforces it; this is for workers that do not answer.
             let late = timeout.saturating_mul(2).saturating_add(5_000_000);
-            self.timers.add(now.after_micros(late), Timer::RunTimeout(run));
+            self.add_timer(now.after_micros(late), Timer::RunTimeout(run));
         }
     }
 
@@ -113,7 +114,7 @@ impl State {
             };
             self.actions.push(Action::Session(job.session, news));
         }
-        self.check_own_sources(task);
+        self.check_own_sources(Part::of(task));
     }
 
     /// A run has ended with an error.
@@ -191,7 +192,7 @@ impl State {
             cell.state = TaskState::Delayed;
             cell.at = super::members::NOWHERE;
         });
-        self.timers.add(self.now.after_micros(micros), Timer::Wake(task));
+        self.due_after(task, micros);
     }
 
     fn input_lost(&mut self, ended: &Run, f: &FailedRun) {
@@ -284,17 +285,16 @@ impl State {
         Some(run)
     }
 
-    /// Timers: a delay is over, or the verdict is due.
+    /// A delayed task's time is over.
     pub(super) fn wake(&mut self, task: TaskId) {
+        self.due.remove(&task);
         let Some(spec) = self.specs.get(task.spec) else { return };
-        if spec.cell(task.index).state != TaskState::Delayed || spec.is_put {
-            return;
-        }
-        let verdict_at = self.history.get(&task).and_then(|history| history.verdict_at);
-        match verdict_at {
-            Some(at) if at > self.now => {}
-            Some(_) => self.verdict(task, true),
-            None => self.ready_or_wait(task),
+        if spec.is_put {
+            self.put_grace_over(task);
+        } else if self.history.get(&task).is_some_and(|history| history.awaits_cause) {
+            self.verdict(task, true);
+        } else {
+            self.ready_or_wait(task);
         }
         self.settle();
     }

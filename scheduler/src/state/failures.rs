@@ -1,29 +1,82 @@
 //! Tasks that end without outputs, and those that fail for their sake.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use dasklet_core::{ErrorClass, SessionId, SpecId, TaskId, WorkerId};
 use smallvec::SmallVec;
 
 use super::{
-    AttemptEnd, AttemptRecord, Failure, FastMap, State, TaskState, members::HISTORY,
-    spec::EdgeMembers,
+    AttemptEnd, AttemptRecord, Failure, State, TaskState,
+    members::{Cell, HISTORY, NOWHERE},
+    spec::{EdgeMembers, Part},
 };
 
-/// What is to fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failing {
-    Task(TaskId),
-    /// All unfinished members.
-    Spec(SpecId),
-}
-
-/// Why the members of a description failed.
+/// Why members of a description failed: one entry for those that stand side by side and failed for
+/// the same reason.
 #[derive(Debug, Default)]
 pub(super) struct SpecFailures {
-    /// Of all that are not named below.
-    whole: Option<Arc<Failure>>,
-    members: FastMap<u32, Arc<Failure>>,
+    /// Most often the only one.
+    first: Option<Failed>,
+    /// By the first member.
+    more: BTreeMap<u32, Failed>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    start: u32,
+    end: u32,
+    failure: Arc<Failure>,
+}
+
+impl Failed {
+    fn grows(&mut self, start: u32, end: u32, failure: &Arc<Failure>) -> bool {
+        let grows = self.end == start && Arc::ptr_eq(&self.failure, failure);
+        if grows {
+            self.end = end;
+        }
+        grows
+    }
+}
+
+impl SpecFailures {
+    /// These members failed, which happens to each once.
+    fn note(&mut self, start: u32, end: u32, failure: &Arc<Failure>) {
+        let failed = Failed { start, end, failure: failure.clone() };
+        match &mut self.first {
+            None => self.first = Some(failed),
+            Some(first) if first.grows(start, end, failure) => {}
+            Some(_) => {
+                let before = self.more.range_mut(..start).next_back();
+                if !before.is_some_and(|(_, before)| before.grows(start, end, failure)) {
+                    self.more.insert(start, failed);
+                }
+            }
+        }
+    }
+
+    fn get(&self, index: u32) -> Option<&Arc<Failure>> {
+        let before = self.more.range(..=index).next_back().map(|(_, failed)| failed);
+        let mut both = self.first.iter().chain(before);
+        let found = both.find(|failed| (failed.start..failed.end).contains(&index));
+        found.map(|failed| &failed.failure)
+    }
+
+    #[cfg(test)]
+    pub fn entries(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+}
+
+impl Failure {
+    /// Of what its client cancelled.
+    pub(super) fn cancelled() -> Self {
+        Self {
+            class: ErrorClass::Cancelled,
+            message: "it was cancelled by its client".to_owned(),
+            origin: None,
+            attempts: Vec::new(),
+        }
+    }
 }
 
 /// What went wrong with a task that is not over.
@@ -36,8 +89,8 @@ pub(super) struct History {
     pub avoid: SmallVec<[WorkerId; 2]>,
     pub faults: u32,
     pub inputs_lost: u32,
-    /// The verdict waits until then for a better known cause.
-    pub verdict_at: Option<super::Time>,
+    /// The verdict waits for a better known cause.
+    pub awaits_cause: bool,
 }
 
 /// Records of attempts that are kept for one task, the newest of them.
@@ -70,76 +123,81 @@ impl State {
 
     /// Fails a task of its own account.
     pub(super) fn fail(&mut self, task: TaskId, class: ErrorClass, message: String) {
-        let attempts = self
-            .history
-            .get(&task)
-            .map(|history| history.attempts.iter().map(|(record, _)| record.clone()).collect())
-            .unwrap_or_default();
-        let failure = Failure { class, message, origin: None, attempts };
-        self.failing.push((Failing::Task(task), Arc::new(failure)));
+        let failure = Failure { class, message, origin: None, attempts: Vec::new() };
+        self.failing.push((Part::of(task), Arc::new(failure)));
     }
 
     /// Carries out the failures that are due; answers whether there were some.
     pub(super) fn settle_failing(&mut self) -> bool {
-        let Some((failing, failure)) = self.failing.pop() else { return false };
-        match failing {
-            Failing::Task(task) => {
-                if self.specs.cell(task).is_some_and(|cell| cell.state.is_pending()) {
-                    let failures = self.failures.entry(task.spec).or_default();
-                    failures.members.insert(task.index, failure.clone());
-                    self.end_badly(task, failure.class);
-                    let next = self.for_dependents(task, &failure);
-                    self.fail_dependents(task, &next);
-                }
-            }
-            Failing::Spec(id) => self.fail_spec(id, &failure),
-        }
+        let Some((part, failure)) = self.failing.pop() else { return false };
+        self.fail_part(part, &failure);
         true
     }
 
-    /// All unfinished members of a description fail for the same reason.
-    fn fail_spec(&mut self, id: SpecId, failure: &Arc<Failure>) {
+    /// All unfinished members of a part fail for the same reason.
+    fn fail_part(&mut self, part: Part, failure: &Arc<Failure>) {
+        let id = part.spec;
         let Some(spec) = self.specs.get(id) else { return };
-        let len = spec.len();
         if spec.pending == 0 {
             return;
         }
-        let whole = spec.pending == len;
-        let failures = self.failures.entry(id).or_default();
-        if whole && failures.whole.is_none() {
-            failures.whole = Some(failure.clone());
-        }
-        let next = self.for_dependents(TaskId::new(id, 0), failure);
-        for index in 0..len {
-            let task = TaskId::new(id, index);
-            let pending = self.specs.cell(task).is_some_and(|cell| cell.state.is_pending());
-            if !pending {
-                continue;
+        let cancelled = failure.class == ErrorClass::Cancelled;
+        let state = if cancelled { TaskState::Cancelled } else { TaskState::Failed };
+        let end = part.end.min(spec.len());
+        let mut failed: Vec<Range<u32>> = Vec::new();
+        let mut index = part.start;
+        while index < end {
+            let Some(spec) = self.specs.get_mut(id) else { return };
+            let start = index;
+            let array = spec.array_mut().map(|array| &mut array.members);
+            match array.and_then(|members| members.same(index).map(|same| (members, same))) {
+                Some((_, (next, cell))) if !cell.state.is_pending() => {
+                    index = next;
+                    continue;
+                }
+                Some((members, (next, cell))) if members.same_within(index, end).is_some() => {
+                    members.set_same(index, Cell { state, ..cell });
+                    self.failures.entry(id).or_default().note(index, next, failure);
+                    self.count(id, cell.state, state, next - index);
+                    index = next;
+                }
+                _ => {
+                    index += 1;
+                    if !spec.cell(start).state.is_pending() {
+                        continue;
+                    }
+                    self.fail_one(TaskId::new(id, start), state, failure);
+                }
             }
-            if !whole && let Some(failures) = self.failures.get_mut(&id) {
-                failures.members.insert(index, failure.clone());
-            }
-            self.end_badly(task, failure.class);
-            if !whole {
-                self.fail_dependents(task, &next);
+            match failed.last_mut() {
+                Some(last) if last.end == start => last.end = index,
+                _ => failed.push(start..index),
             }
         }
-        if whole {
-            self.fail_all_dependents(id, &next);
+        let Some(first) = failed.first() else { return };
+        // One look is enough to find out whether all is over.
+        self.checks.push(Part::of(TaskId::new(id, first.start)));
+        for run in &failed {
+            self.tell_ends(id, run.start, run.end);
+            self.check_own_sources(Part { spec: id, start: run.start, end: run.end });
         }
+        self.fail_dependents(id, &failed, failure);
     }
 
-    fn end_badly(&mut self, task: TaskId, class: ErrorClass) {
+    /// Ends one member, which may run and may have been tried before.
+    fn fail_one(&mut self, task: TaskId, state: TaskState, failure: &Arc<Failure>) {
+        let tried = self.history.get(&task).filter(|_| failure.origin.is_none());
+        let own = tried.map(|history| {
+            let attempts = history.attempts.iter().map(|(record, _)| record.clone()).collect();
+            Arc::new(Failure { attempts, ..Failure::clone(failure) })
+        });
+        let failures = self.failures.entry(task.spec).or_default();
+        failures.note(task.index, task.index + 1, own.as_ref().unwrap_or(failure));
         self.abandon_run(task);
-        let state =
-            if class == ErrorClass::Cancelled { TaskState::Cancelled } else { TaskState::Failed };
         self.update(task, |cell| {
             cell.state = state;
-            cell.at = super::members::NOWHERE;
+            cell.at = NOWHERE;
         });
-        self.tell_end(task);
-        self.check_own_sources(task);
-        self.checks.push(task);
     }
 
     /// The failure as those see it that needed this task.
@@ -173,63 +231,57 @@ impl State {
         self.for_dependents(task, &failure)
     }
 
-    fn fail_dependents(&mut self, task: TaskId, failure: &Arc<Failure>) {
-        let Some(spec) = self.specs.get(task.spec) else { return };
+    /// What needs members that failed fails with them.
+    fn fail_dependents(&mut self, id: SpecId, failed: &[Range<u32>], failure: &Arc<Failure>) {
+        let (Some(spec), Some(first)) = (self.specs.get(id), failed.first()) else { return };
+        let mut parts: Vec<Part> = Vec::new();
         if spec.active > 0 {
-            for consumer in spec.consumers.iter().copied() {
-                self.failing.push((Failing::Spec(consumer), failure.clone()));
-            }
+            parts.extend(spec.consumers.iter().map(|consumer| Part::all(*consumer)));
         }
-        for consumer in self.member_consumers(task) {
-            self.failing.push((Failing::Spec(consumer), failure.clone()));
-        }
-        for consumer in self.same_index_consumers(task) {
-            let consumer = TaskId::new(consumer, task.index);
-            self.failing.push((Failing::Task(consumer), failure.clone()));
-        }
-    }
-
-    fn fail_all_dependents(&mut self, id: SpecId, failure: &Arc<Failure>) {
-        let Some(spec) = self.specs.get(id) else { return };
-        let mut consumers = spec.consumers.to_vec();
-        let mut same_index = Vec::new();
         if let Some(array) = spec.array() {
-            consumers.extend(array.by_member.values().flat_map(|c| c.specs.iter().copied()));
-            same_index = array.same_index.to_vec();
-        }
-        let len = spec.len();
-        for consumer in consumers {
-            self.failing.push((Failing::Spec(consumer), failure.clone()));
-        }
-        for consumer in same_index {
-            let Some(spec) = self.specs.get(consumer) else { continue };
-            if spec.len() == len {
-                self.failing.push((Failing::Spec(consumer), failure.clone()));
-                continue;
+            let one = (failed.len() == 1 && first.len() == 1).then_some(first.start);
+            let readers = match one {
+                Some(member) => array.by_member.get(&member).into_iter().collect::<Vec<_>>(),
+                None => {
+                    let has_failed = |member: &u32| {
+                        let after = failed.partition_point(|run| run.start <= *member);
+                        after > 0 && failed[after - 1].contains(member)
+                    };
+                    let all = array.by_member.iter();
+                    all.filter(|(member, _)| has_failed(member)).map(|(_, found)| found).collect()
+                }
+            };
+            parts.extend(readers.iter().flat_map(|found| &found.specs).copied().map(Part::all));
+            for consumer in &array.same_index {
+                let part =
+                    |run: &Range<u32>| Part { spec: *consumer, start: run.start, end: run.end };
+                parts.extend(failed.iter().map(part));
             }
-            for index in 0..spec.len().min(len) {
-                let task = TaskId::new(consumer, index);
-                self.failing.push((Failing::Task(task), failure.clone()));
-            }
         }
+        if parts.is_empty() {
+            return;
+        }
+        let task = TaskId::new(id, first.start);
+        let failure = self.failure_of(task).unwrap_or_else(|| failure.clone());
+        let failure = self.for_dependents(task, &failure);
+        self.failing.extend(parts.into_iter().map(|part| (part, failure.clone())));
     }
 
-    /// A member ended: what only it read is perhaps not needed any more.
-    pub(super) fn check_own_sources(&mut self, task: TaskId) {
-        let Some(spec) = self.specs.get(task.spec) else { return };
+    /// Members ended: what only they read is perhaps not needed any more.
+    pub(super) fn check_own_sources(&mut self, part: Part) {
+        let Some(spec) = self.specs.get(part.spec) else { return };
         if !spec.array().is_some_and(|array| array.reads_same_index) {
             return;
         }
         for edge in &spec.inputs {
             if edge.members == EdgeMembers::SameIndex {
-                self.checks.push(TaskId::new(edge.source, task.index));
+                self.checks.push(Part { spec: edge.source, ..part });
             }
         }
     }
 
     pub(super) fn failure_of(&self, task: TaskId) -> Option<Arc<Failure>> {
-        let failures = self.failures.get(&task.spec)?;
-        failures.members.get(&task.index).or(failures.whole.as_ref()).cloned()
+        self.failures.get(&task.spec)?.get(task.index).cloned()
     }
 
     /// Why a task of a session ended without outputs.

@@ -15,6 +15,7 @@ impl State {
     pub(super) fn rebalance(&mut self, class_id: u32) {
         let class = &self.interned.classes[class_id as usize];
         if class.surplus.is_empty() {
+            self.interned.surplus.remove(class_id);
             return;
         }
         if class.ready > 0 {

@@ -1,11 +1,11 @@
 //! Everything that must hold between events, walked from end to end. For tests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use dasklet_core::{SpecId, TaskId, WorkerId};
 
 use super::{
-    State, TaskState,
+    State, TaskState, Time,
     members::{CACHED, COPIES, HISTORY, INLINE, WANTED},
     queue::CURSOR,
     spec::{EdgeMembers, Spec},
@@ -29,22 +29,33 @@ impl State {
             .iter()
             .flat_map(|(id, queue)| queue.iter().map(move |entry| (id, entry.spec, entry.index)))
             .collect();
-        let timed: HashSet<TaskId> = self
+        let timed: HashSet<(TaskId, Time)> = self
             .timers
             .iter()
-            .filter_map(|timer| match timer {
-                Timer::Wake(task) => Some(task),
+            .filter_map(|(at, timer)| match timer {
+                Timer::Due(task) => Some((task, at)),
                 _ => None,
             })
             .collect();
+        for (task, at) in &self.due {
+            assert!(timed.contains(&(*task, *at)), "{task} is due and has no timer");
+            let cell = self.specs.cell(*task);
+            let delayed = cell.is_some_and(|cell| cell.state == TaskState::Delayed);
+            assert!(delayed, "{task} is due and not delayed");
+        }
+        for task in self.lost_puts.keys() {
+            let cell = self.specs.cell(*task).expect("a lost put value is remembered");
+            assert_ne!(cell.state, TaskState::Done, "{task} is lost and there");
+        }
         let mut bytes = 0;
         for (id, spec) in self.specs.iter() {
             self.check_description(id, spec);
             for index in 0..spec.len() {
-                bytes += self.check_cell(TaskId::new(id, index), spec, &queued, &timed, &mut held);
+                bytes += self.check_cell(TaskId::new(id, index), spec, &queued, &mut held);
             }
         }
         assert_eq!(self.counters.bytes_wanted, bytes, "bytes of wanted outputs");
+        self.check_shared();
         self.check_runs();
         self.check_workers(&held);
         self.check_queues();
@@ -79,6 +90,51 @@ impl State {
         for (id, job) in &self.jobs {
             let counted = specs_by_job.get(id).copied().unwrap_or(0);
             assert_eq!(job.specs, counted, "descriptions of job {id}");
+            let listed: HashSet<SpecId> = self.specs_of_job(*id).into_iter().collect();
+            assert_eq!(listed.len() as u64, counted, "list of job {id}");
+            let of_job = |spec: &SpecId| self.specs.get(*spec).is_some_and(|spec| spec.job == *id);
+            assert!(listed.iter().all(of_job), "list of job {id}");
+        }
+    }
+
+    /// Options, classes and queues are there as long as something has them.
+    fn check_shared(&self) {
+        let mut uses: HashMap<u32, u32> = HashMap::new();
+        let mut queued: HashMap<u32, u64> = HashMap::new();
+        for (id, spec) in self.specs.iter() {
+            *uses.entry(spec.options).or_default() += 1;
+            *queued.entry(spec.queue).or_default() += 1;
+            let class = self.queues.get(spec.queue).map(|queue| queue.class);
+            assert_eq!(class, Some(self.interned.class_of(spec.options)), "queue of {id}");
+        }
+        self.interned.check(&uses);
+        for (id, queue) in self.queues.iter() {
+            assert_eq!(Some(&queue.uses), queued.get(&id), "uses of queue {id}");
+            let job = self.jobs.get(&queue.job);
+            let known = job.and_then(|job| job.queues.get(&queue.class));
+            assert_eq!(known, Some(&id), "queue {id} among those of its job");
+        }
+        for (id, job) in &self.jobs {
+            for (class, queue) in &job.queues {
+                let found = self.queues.get(*queue).map(|queue| (queue.job, queue.class));
+                assert_eq!(found, Some((*id, *class)), "queue {queue} of job {id}");
+            }
+            let open = TaskState::ALL.into_iter().filter(|state| state.is_pending());
+            assert_eq!(open.map(|state| job.ended[state as usize]).sum::<u64>(), 0, "job {id}");
+        }
+        let mut runs = vec![0; self.interned.classes.len()];
+        for (_, run) in self.runs.iter() {
+            runs[run.class as usize] += 1;
+        }
+        for (id, class) in self.interned.classes.iter().enumerate() {
+            assert_eq!(class.runs, runs[id], "runs of class {id}");
+            let id = id as u32;
+            assert_eq!(self.interned.ready.has(id), class.ready > 0, "class {id} is ready");
+            assert!(class.surplus.is_empty() || self.interned.surplus.has(id), "class {id}");
+            let workers = self.workers.iter().map(|(_, worker)| worker);
+            let capable = workers.filter(|worker| worker.capable.has(id)).count();
+            assert_eq!(class.capable as usize, capable, "workers that can run class {id}");
+            assert!(!class.is_vacant() || capable == 0, "class {id} stands for nothing");
         }
     }
 
@@ -121,6 +177,11 @@ impl State {
         assert_eq!(spec.retained, retained, "consumers of {id}");
         assert_eq!(spec.active, active, "active consumers of {id}");
         if let Some(array) = spec.array() {
+            for (member, consumers) in &array.by_member {
+                let edges = self.edges_to(id).into_iter();
+                let edges = edges.filter(|(edge, _)| *edge == EdgeMembers::One(*member));
+                assert_eq!(consumers.retained as usize, edges.count(), "readers of {id}[{member}]");
+            }
             let available = cells().filter(|cell| cell.state == TaskState::Done).count();
             assert_eq!(array.available as usize, available, "available members of {id}");
         }
@@ -148,7 +209,6 @@ impl State {
         task: TaskId,
         spec: &Spec,
         queued: &HashSet<(u32, SpecId, u32)>,
-        timed: &HashSet<TaskId>,
         held: &mut HashMap<WorkerId, u64>,
     ) -> u64 {
         let cell = spec.cell(task.index);
@@ -165,7 +225,7 @@ impl State {
                 assert!(own, "{task} is assigned without a run");
             }
             TaskState::Delayed => {
-                let timed = spec.is_put || timed.contains(&task);
+                let timed = spec.is_put || self.due.contains_key(&task);
                 assert!(timed, "{task} is delayed without a timer");
             }
             TaskState::Done => {
@@ -190,7 +250,8 @@ impl State {
         for worker in self.caches_of(task) {
             assert!(done, "{task} is cached and not done");
             assert!(!self.holds(*worker, task), "{task} is held and cached by {worker}");
-            let known = self.workers.get(*worker).is_some_and(|w| w.cached.contains(&task));
+            let known =
+                self.workers.get(*worker).is_some_and(|w| w.cached.entries().contains(&task));
             assert!(known, "{task} is cached by {worker}, which does not list it");
         }
         assert_eq!(cell.has(COPIES), self.copies.contains_key(&task), "copies of {task}");
@@ -244,13 +305,25 @@ impl State {
             }
             assert_eq!(worker.free, free, "free resources of worker {id}");
             assert_eq!(worker.prefilled, prefilled, "prefilled runs of worker {id}");
+            let incoming = worker.incoming.values().map(|copy| copy.nbytes).sum::<u64>();
+            assert_eq!(worker.incoming_bytes, incoming, "bytes on their way to worker {id}");
             let counted = held.get(&id).copied().unwrap_or(0);
-            assert_eq!(u64::from(worker.held_live), counted, "outputs held by worker {id}");
-            let cached: HashSet<TaskId> =
-                worker.cached.iter().copied().filter(|task| self.caches(id, *task)).collect();
-            assert_eq!(cached.len(), worker.cached_live as usize, "caches of worker {id}");
-            let listed: HashSet<TaskId> =
-                worker.held.iter().copied().filter(|task| self.holds(id, *task)).collect();
+            assert_eq!(u64::from(worker.held.live()), counted, "outputs held by worker {id}");
+            let cached: HashSet<TaskId> = worker
+                .cached
+                .entries()
+                .iter()
+                .copied()
+                .filter(|task| self.caches(id, *task))
+                .collect();
+            assert_eq!(cached.len(), worker.cached.live() as usize, "caches of worker {id}");
+            let listed: HashSet<TaskId> = worker
+                .held
+                .entries()
+                .iter()
+                .copied()
+                .filter(|task| self.holds(id, *task))
+                .collect();
             assert_eq!(listed.len() as u64, counted, "list of outputs held by worker {id}");
         }
     }
@@ -269,6 +342,11 @@ impl State {
             assert_eq!(cursors.len(), distinct.len(), "two entries for one task array");
         }
         for (class_id, class) in self.interned.classes.iter().enumerate() {
+            let live = |list: &VecDeque<WorkerId>| {
+                list.iter().filter(|id| self.workers.get(**id).is_some()).count()
+            };
+            let lists = [&class.slots, &class.prefill, &class.surplus];
+            assert!(lists.iter().all(|list| live(list) <= self.workers.connected().len()));
             for (id, worker) in self.workers.iter() {
                 let class_id = class_id as u32;
                 assert_eq!(

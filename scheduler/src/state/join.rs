@@ -21,7 +21,7 @@ impl State {
         if let Some(old) = self.workers.named(&d.name) {
             self.remove_worker(now, old, DeathCause::Replaced);
         }
-        let capacity = self.interned.amounts(&d.resources);
+        let capacity = self.interned.offer(&d.resources);
         let leaving = d.leaving;
         let id = self.workers.insert(Worker {
             description: d,
@@ -36,11 +36,9 @@ impl State {
             loads: Default::default(),
             prefilled: 0,
             runs: Vec::new(),
-            held: Vec::new(),
-            held_live: 0,
+            held: Default::default(),
             held_bytes: 0,
-            cached: Vec::new(),
-            cached_live: 0,
+            cached: Default::default(),
             capable: Bits::default(),
             listed_slots: Bits::default(),
             listed_prefill: Bits::default(),
@@ -54,7 +52,9 @@ impl State {
             incoming_bytes: 0,
         });
         for class in 0..self.interned.classes.len() as u32 {
-            self.note_capable(class, id);
+            if self.interned.classes[class as usize].in_use() {
+                self.note_capable(class, id);
+            }
         }
         self.counters.workers += 1;
         self.counters.workers_added += 1;
@@ -94,7 +94,6 @@ impl State {
             }
             TaskState::Waiting | TaskState::Ready | TaskState::Assigned | TaskState::Delayed => {
                 self.abandon_run(task);
-                self.lost_puts.remove(&task);
                 self.store_done(task, id, nbytes);
                 true
             }

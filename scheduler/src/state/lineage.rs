@@ -6,13 +6,8 @@ use smallvec::SmallVec;
 use super::{
     Action, State, TaskState, ToWorker,
     members::{AGAIN, COPIES, NOWHERE, REMADE, WANTED},
-    spec::EdgeMembers,
-    timers::Timer,
+    spec::{EdgeMembers, Part},
 };
-
-/// Outputs that a worker no longer holds are forgotten once they are this many more than those
-/// that it holds.
-const HELD_SLACK: usize = 4096;
 
 impl State {
     /// The workers that hold a done task's outputs; none for any other task.
@@ -40,22 +35,16 @@ impl State {
         self.counters.bytes_stored += nbytes;
         let Some(worker) = self.workers.get_mut(id) else { return };
         worker.held.push(task);
-        worker.held_live += 1;
         worker.held_bytes += nbytes;
         if worker.standing != super::workers::Standing::Serving {
             worker.to_move.push(task);
             self.drains_moved = true;
         }
-        if worker.held.len() > 2 * worker.held_live as usize + HELD_SLACK {
+        if worker.held.is_crowded() {
             let mut held = std::mem::take(&mut worker.held);
-            held.sort_unstable();
-            held.dedup();
-            held.retain(|task| self.holds(id, *task));
+            // The newest is not done yet, as far as its cell says.
+            held.clean(|other| other == task || self.holds(id, other));
             if let Some(worker) = self.workers.get_mut(id) {
-                // The newest is not done yet, as far as its cell says.
-                if !held.contains(&task) {
-                    held.push(task);
-                }
                 worker.held = held;
             }
         }
@@ -68,7 +57,7 @@ impl State {
     pub(super) fn forget_held(&mut self, id: WorkerId, nbytes: u64) {
         self.counters.bytes_stored -= nbytes;
         let Some(worker) = self.workers.get_mut(id) else { return };
-        worker.held_live -= 1;
+        worker.held.lose();
         worker.held_bytes -= nbytes;
         if worker.standing != super::workers::Standing::Serving {
             self.drains_moved = true;
@@ -145,7 +134,7 @@ impl State {
         if wanted || self.needed(task) {
             self.needs.push(task);
         } else {
-            self.checks.push(task);
+            self.checks.push(Part::of(task));
         }
     }
 
@@ -169,9 +158,7 @@ impl State {
             self.open(task.spec);
         }
         if is_put {
-            let grace = self.config.irreplaceable_grace_micros;
-            self.timers.add(self.now.after_micros(grace), Timer::PutGrace(task));
-            return;
+            return self.due_after(task, self.config.irreplaceable_grace_micros);
         }
         if !idempotent {
             let message = format!(
@@ -191,33 +178,6 @@ impl State {
             self.invalidate_consumers(task);
         }
         self.wake_if_there(task);
-    }
-
-    /// A put value did not come back in time.
-    pub(super) fn put_grace_over(&mut self, task: TaskId) {
-        let waits = self.specs.cell(task).is_some_and(|cell| cell.state == TaskState::Delayed);
-        let lost_on = self.lost_puts.remove(&task);
-        if !waits {
-            return;
-        }
-        if self.puts.contains_key(&task.spec) {
-            if self.specs.cell(task).is_some_and(|cell| !cell.has(WANTED)) {
-                let message = format!(
-                    "the put value {} was given up by its client before it was written: keep its handle until it is stored",
-                    self.label(task)
-                );
-                self.fail(task, ErrorClass::Fatal, message);
-                self.settle();
-            }
-            return;
-        }
-        let on = lost_on.map_or_else(String::new, |name| format!(" '{name}'"));
-        let message = format!(
-            "the put value {} was lost with worker{on}, which held its only copy: put it again, with 2 copies if it is to outlive a worker",
-            self.label(task)
-        );
-        self.fail(task, ErrorClass::Fatal, message);
-        self.settle();
     }
 
     /// A task that gives something else each time runs again: whoever has read what it gave
@@ -273,16 +233,10 @@ impl State {
     pub fn copy_held(&mut self, now: super::Time, w: WorkerId, task: TaskId, nbytes: u64) {
         self.now = now;
         let Some(worker) = self.workers.get_mut(w) else { return };
-        let from = worker.incoming.remove(&task);
-        if from.is_some() {
-            worker.incoming_bytes = worker.incoming_bytes.saturating_sub(nbytes);
-        }
-        if worker.incoming.is_empty() {
-            worker.incoming_bytes = 0;
-        }
+        let copy = worker.arrived(task);
         let outdated = self.end_copying(task, w);
         if outdated == Some(true)
-            && let Some(from) = from.and_then(|from| self.workers.get_mut(from))
+            && let Some(from) = copy.and_then(|copy| self.workers.get_mut(copy.from))
         {
             from.to_move.push(task);
             self.drains_moved = true;
@@ -331,17 +285,10 @@ impl State {
         self.settle();
     }
 
-    /// Remembers with whom a put value goes, for the message.
-    pub(super) fn note_lost_put(&mut self, task: TaskId, w: WorkerId) {
-        let is_put = self.specs.get(task.spec).is_some_and(|spec| spec.is_put);
-        if is_put && let Some(worker) = self.workers.get(w) {
-            self.lost_puts.insert(task, worker.description.name.clone());
-        }
-    }
-
     /// A pending task's outputs are there.
     pub(super) fn store_done(&mut self, task: TaskId, w: WorkerId, nbytes: u64) {
         self.puts.remove(&task.spec);
+        self.lost_puts.remove(&task);
         self.note_held(w, task, nbytes);
         self.counters.bytes_wanted += nbytes;
         self.update(task, |cell| {
@@ -360,9 +307,9 @@ impl State {
         if spec.cell(task.index).has(WANTED) {
             self.tell_end(task);
         } else if spec.active == 0 {
-            self.checks.push(task);
+            self.checks.push(Part::of(task));
         }
-        self.check_own_sources(task);
+        self.check_own_sources(Part::of(task));
     }
 
     /// What a source edge resolves to for a consumer's member.

@@ -10,15 +10,16 @@ use smallvec::SmallVec;
 
 use super::{
     Action, Config, Counters, Failure, FastMap, Time,
-    classes::Interned,
     deaths::Gone,
     demand::Published,
-    failures::{Failing, History, SpecFailures},
+    failures::{History, SpecFailures},
+    interned::Interned,
+    jobs::Job,
     puts::Put,
     queue::Queues,
     runs::Runs,
-    sessions::{Job, Session},
-    spec::Specs,
+    sessions::Session,
+    spec::{Part, Specs},
     timers::Timers,
     workers::Workers,
 };
@@ -46,8 +47,10 @@ pub struct State {
     pub(super) sizes: FastMap<TaskId, Box<[u64]>>,
     pub(super) history: FastMap<TaskId, History>,
     pub(super) failures: FastMap<SpecId, SpecFailures>,
+    /// The failure of what its client cancelled, one for all.
+    pub(super) cancelled: Arc<Failure>,
     pub(super) puts: FastMap<SpecId, Put>,
-    /// Names of the workers with which put values were lost.
+    /// Names of the workers with which put values were lost that may come back.
     pub(super) lost_puts: FastMap<TaskId, String>,
 
     // Who submitted it.
@@ -71,12 +74,14 @@ pub struct State {
     pub(super) next_target: usize,
 
     // What follows from what happened, not yet carried out; empty between events.
-    pub(super) failing: Vec<(Failing, Arc<Failure>)>,
+    pub(super) failing: Vec<(Part, Arc<Failure>)>,
     pub(super) needs: Vec<TaskId>,
-    pub(super) checks: Vec<TaskId>,
+    pub(super) checks: Vec<Part>,
     pub(super) dirty: Vec<SpecId>,
 
     pub(super) timers: Timers,
+    /// When delayed tasks are looked at.
+    pub(super) due: FastMap<TaskId, Time>,
     pub(super) counters: Counters,
     pub(super) queue_wait: Histogram,
     pub(super) published: Published,
@@ -101,6 +106,7 @@ impl State {
             sizes: FastMap::default(),
             history: FastMap::default(),
             failures: FastMap::default(),
+            cancelled: Arc::new(Failure::cancelled()),
             puts: FastMap::default(),
             lost_puts: FastMap::default(),
             sessions: FastMap::default(),
@@ -121,6 +127,7 @@ impl State {
             checks: Vec::new(),
             dirty: Vec::new(),
             timers: Timers::default(),
+            due: FastMap::default(),
             counters: Counters::default(),
             queue_wait: Histogram::default(),
             published: Published::default(),

@@ -1,5 +1,5 @@
 //! The states of a task array's members: nothing for each member until it is touched, then 16
-//! bytes in a chunk that is dropped again once all its members are released.
+//! bytes in a chunk that is dropped again once all its members are released, or end alike at once.
 
 use super::TaskState;
 
@@ -56,8 +56,8 @@ impl Cell {
 enum Chunk {
     /// Never touched.
     Fresh,
-    /// All released and unwanted.
-    Gone,
+    /// All ended alike.
+    Same(Cell),
     /// Each for itself. The number counts those that are not gone.
     Live(Box<[Cell; CHUNK as usize]>, u32),
 }
@@ -101,7 +101,7 @@ impl Members {
     pub fn get(&self, index: u32) -> Cell {
         match &self.chunks[(index / CHUNK) as usize] {
             Chunk::Fresh => Cell::new(self.fresh_state, self.fresh_wanted),
-            Chunk::Gone => Cell::new(TaskState::Released, false),
+            Chunk::Same(cell) => *cell,
             Chunk::Live(cells, _) => cells[(index % CHUNK) as usize],
         }
     }
@@ -118,9 +118,9 @@ impl Members {
                 *chunk = Chunk::Live(Box::new([fresh; CHUNK as usize]), size);
                 self.fresh -= size;
             }
-            Chunk::Gone => {
-                let gone = Cell::new(TaskState::Released, false);
-                *chunk = Chunk::Live(Box::new([gone; CHUNK as usize]), 0);
+            Chunk::Same(same) => {
+                let live = if same.is_gone() { 0 } else { size };
+                *chunk = Chunk::Live(Box::new([*same; CHUNK as usize]), live);
             }
         }
         let Chunk::Live(cells, live) = chunk else { return };
@@ -132,7 +132,7 @@ impl Members {
         }
         *old = cell;
         if *live == 0 {
-            *chunk = Chunk::Gone;
+            *chunk = Chunk::Same(Cell::new(TaskState::Released, false));
         }
     }
 
@@ -140,19 +140,39 @@ impl Members {
         (self.len - slot as u32 * CHUNK).min(CHUNK)
     }
 
-    /// The end of the chunk of `index`.
-    pub fn chunk_end(&self, index: u32) -> u32 {
+    fn chunk_end(&self, index: u32) -> u32 {
         ((index / CHUNK + 1).saturating_mul(CHUNK)).min(self.len)
     }
 
-    /// No member of the chunk of `index` was ever touched.
-    pub fn is_fresh(&self, index: u32) -> bool {
-        matches!(self.chunks[(index / CHUNK) as usize], Chunk::Fresh)
+    /// Where the chunk of `index` ends and what its members are, if they are all alike. They were
+    /// never touched if they are pending, and have ended otherwise.
+    pub fn same(&self, index: u32) -> Option<(u32, Cell)> {
+        let cell = match &self.chunks[(index / CHUNK) as usize] {
+            Chunk::Fresh => Cell::new(self.fresh_state, self.fresh_wanted),
+            Chunk::Same(cell) => *cell,
+            Chunk::Live(..) => return None,
+        };
+        Some((self.chunk_end(index), cell))
     }
 
-    /// All members of the chunk of `index` are released and unwanted.
-    pub fn is_gone(&self, index: u32) -> bool {
-        matches!(self.chunks[(index / CHUNK) as usize], Chunk::Gone)
+    /// The same, if the chunk lies within what goes from `index` to before `end`.
+    pub fn same_within(&self, index: u32, end: u32) -> Option<(u32, Cell)> {
+        self.same(index).filter(|(next, _)| index.is_multiple_of(CHUNK) && *next <= end)
+    }
+
+    /// All members of a chunk whose members are alike end, or change as ended ones.
+    pub fn set_same(&mut self, index: u32, cell: Cell) {
+        debug_assert!(!cell.state.is_pending(), "what is pending is for each member to say");
+        let slot = (index / CHUNK) as usize;
+        if matches!(self.chunks[slot], Chunk::Fresh) {
+            self.fresh -= self.chunk_len(slot);
+        }
+        self.chunks[slot] = Chunk::Same(cell);
+    }
+
+    #[cfg(test)]
+    pub fn live_chunks(&self) -> usize {
+        self.chunks.iter().filter(|chunk| matches!(chunk, Chunk::Live(..))).count()
     }
 }
 
@@ -172,9 +192,22 @@ mod tests {
         for index in 0..600 {
             members.set(index, Cell::new(TaskState::Released, false));
         }
-        assert!(members.is_gone(0) && members.is_gone(599));
+        let gone = Cell::new(TaskState::Released, false);
+        assert_eq!((members.same(3), members.same(599)), (Some((256, gone)), Some((600, gone))));
         members.set(3, Cell::new(TaskState::Waiting, false));
-        assert!(!members.is_gone(0));
+        assert_eq!(members.same(0), None);
         assert_eq!(members.get(4), Cell::new(TaskState::Released, false));
+    }
+
+    #[test]
+    fn what_ends_alike_costs_nothing_for_each_member() {
+        let mut members = Members::new(600, true);
+        let cancelled = Cell::new(TaskState::Cancelled, true);
+        assert_eq!(members.same_within(0, 255), None);
+        assert_eq!(members.same_within(512, 600).map(|(end, _)| end), Some(600));
+        members.set_same(256, cancelled);
+        assert_eq!((members.fresh(), members.live_chunks()), (344, 0));
+        members.set(300, Cell::new(TaskState::Cancelled, false));
+        assert_eq!((members.get(299), members.live_chunks()), (cancelled, 1));
     }
 }

@@ -5,6 +5,7 @@
 //! `lineage` (how outputs that come and go move their consumers), `release` (what is no longer
 //! needed), and `placement` (what runs where). `invariants` says what always holds.
 
+mod actions;
 mod available;
 mod bits;
 mod caches;
@@ -14,19 +15,28 @@ mod config;
 mod copies_tests;
 mod counters;
 mod deaths;
+#[cfg(test)]
+mod deaths_tests;
 mod demand;
 mod drain;
 mod events;
 mod explain;
 mod failures;
+#[cfg(test)]
+mod failures_tests;
+mod forget;
 mod giveback;
 mod interface;
+mod interned;
 mod invariants;
+mod jobs;
 mod join;
 mod lineage;
 mod locality;
+mod locals;
 mod machine;
 mod members;
+mod news;
 mod placement;
 #[cfg(test)]
 mod properties;
@@ -34,24 +44,37 @@ mod puts;
 mod queue;
 mod read;
 mod release;
+mod room;
 mod runs;
 mod sessions;
+#[cfg(test)]
+mod sessions_tests;
+mod shared;
+#[cfg(test)]
+mod shared_tests;
 mod spec;
 mod submit;
+mod submitted;
+mod task_list;
 mod tasks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod timers;
+#[cfg(test)]
+mod timers_tests;
+mod turns;
 mod validate;
 mod views;
 mod workers;
 
+pub use actions::*;
 pub use config::Config;
 pub use counters::Counters;
 pub use interface::*;
 pub use machine::State;
+pub use submitted::*;
 pub use views::*;
 
 /// Hash maps keyed by ids.

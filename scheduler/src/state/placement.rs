@@ -8,13 +8,15 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use dasklet_core::{TaskId, WorkerId};
+use smallvec::SmallVec;
 
 use super::{
-    Action, State, TaskState, Time, ToWorker,
+    Action, AttemptEnd, State, TaskState, Time, ToWorker,
     classes::Mean,
-    members::{AGAIN, HISTORY},
+    members::{AGAIN, HISTORY, REMADE},
     queue::CURSOR,
     runs::Run,
+    turns::Turn,
 };
 
 /// Time from a worker's report to its next task's arrival that prefilled tasks hide.
@@ -29,45 +31,15 @@ const MAX_IN_ADVANCE: u32 = 128 << 10;
 /// Workers that are looked at for one that the task did not fail on.
 const MAX_AVOIDING: usize = 8;
 
-/// A queue's turn: lower first.
-#[derive(Debug, Clone, Copy)]
-struct Turn {
-    served: f64,
-    key: u64,
-    queue: u32,
-}
-
-impl PartialEq for Turn {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Turn {}
-
-impl PartialOrd for Turn {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Turn {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.served
-            .total_cmp(&other.served)
-            .then(self.key.cmp(&other.key))
-            .then(self.queue.cmp(&other.queue))
-    }
-}
-
 impl State {
     /// Places ready tasks. Call it once after each batch of events.
     pub fn schedule(&mut self, now: Time) {
         self.now = now;
         self.progress_drains();
         let mut turns: BinaryHeap<Reverse<Turn>> = BinaryHeap::new();
-        for class in 0..self.interned.classes.len() as u32 {
-            if self.interned.classes[class as usize].ready > 0 && self.may_have_room(class) {
+        let ready: SmallVec<[u32; 8]> = self.interned.ready.iter().collect();
+        for class in ready {
+            if self.may_have_room(class) {
                 self.collect_turns(class, &mut turns);
             }
         }
@@ -77,7 +49,8 @@ impl State {
                 turns.push(Reverse(again));
             }
         }
-        for class in 0..self.interned.classes.len() as u32 {
+        let surplus: SmallVec<[u32; 8]> = self.interned.surplus.iter().collect();
+        for class in surplus {
             self.rebalance(class);
         }
         self.publish_demand();
@@ -171,8 +144,10 @@ impl State {
             };
             let members = &mut array.members;
             while !blocked && members.next < members.len() {
-                if members.is_gone(members.next) {
-                    members.next = members.chunk_end(members.next);
+                if let Some((end, cell)) = members.same(members.next)
+                    && !cell.state.is_pending()
+                {
+                    members.next = end;
                 } else if members.get(members.next).state == TaskState::Ready {
                     return Some(TaskId::new(entry.spec, members.next));
                 } else {
@@ -272,14 +247,21 @@ impl State {
     /// Hands a ready task to a worker.
     pub(super) fn assign(&mut self, task: TaskId, class_id: u32, place: Place) {
         let (mut attempt, mut announce_start) = (1, false);
-        if self.specs.cell(task).is_some_and(|cell| cell.has(HISTORY))
+        let Some(cell) = self.specs.cell(task) else { return };
+        let mut recovers = cell.has(REMADE);
+        if cell.has(HISTORY)
             && let Some(history) = self.history.get(&task)
         {
             attempt = history.attempts.last().map_or(0, |(record, _)| record.number) + 1;
             announce_start = true;
+            recovers |= history.attempts.last().is_some_and(|(record, worker)| {
+                let died = matches!(record.end, AttemptEnd::Died(_));
+                died && self.workers.get(*worker).is_none()
+            });
         }
         let class = &mut self.interned.classes[class_id as usize];
         let Some(worker) = self.workers.get_mut(place.worker) else { return };
+        class.runs += 1;
         let load = worker.load_index(class_id);
         worker.loads[load].assigned += 1;
         if place.reserved {
@@ -289,6 +271,7 @@ impl State {
             worker.prefilled += 1;
             if worker.listed_surplus.insert(class_id) {
                 class.surplus.push_back(place.worker);
+                self.interned.surplus.insert(class_id);
             }
         }
         let id = self.runs.insert(Run {
@@ -298,6 +281,7 @@ impl State {
             position: worker.runs.len() as u32,
             attempt,
             announce_start,
+            recovers,
             started: false,
             returning: false,
             abandoned: false,
@@ -315,84 +299,6 @@ impl State {
             array.note_worker(place.worker.0);
         }
         self.actions.push(Action::Worker(place.worker, ToWorker::Assign(id)));
-    }
-
-    /// Takes an ended run from its worker's books; its resources go to one that waits there.
-    pub(super) fn unload(&mut self, run: &Run) {
-        if run.returning {
-            self.interned.classes[run.class as usize].returning -= 1;
-        }
-        let Some(worker) = self.workers.get_mut(run.worker) else { return };
-        worker.runs.swap_remove(run.position as usize);
-        if let Some(moved) = worker.runs.get(run.position as usize)
-            && let Some(moved) = self.runs.at_mut(*moved)
-        {
-            moved.position = run.position;
-        }
-        let index = worker.load_index(run.class);
-        let load = &mut worker.loads[index];
-        load.assigned -= 1;
-        if load.reserved > load.assigned {
-            load.reserved -= 1;
-            worker.unreserve(&self.interned.classes[run.class as usize]);
-            self.promote(run.worker);
-        } else {
-            worker.prefilled -= 1;
-        }
-        let Some(worker) = self.workers.get_mut(run.worker) else { return };
-        if worker.runs.is_empty() {
-            worker.idle_since = self.now;
-        }
-        if worker.standing != super::workers::Standing::Serving {
-            self.drains_moved = true;
-        }
-        self.offer_room(run.worker);
-    }
-
-    /// Free resources go to runs that wait on the worker for theirs.
-    fn promote(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.get_mut(id) else { return };
-        for index in 0..worker.loads.len() {
-            if worker.prefilled == 0 {
-                return;
-            }
-            let load = worker.loads[index];
-            let class = &self.interned.classes[load.class as usize];
-            let mut more = 0;
-            while load.reserved + more < load.assigned && class.fits(&worker.free) {
-                worker.reserve(class);
-                more += 1;
-            }
-            worker.loads[index].reserved += more;
-            worker.prefilled -= more;
-        }
-    }
-
-    /// Lists a worker with every class that it has room for.
-    pub(super) fn offer_room(&mut self, id: WorkerId) {
-        let workers = self.workers.connected().len();
-        let Some(worker) = self.workers.get_mut(id).filter(|worker| worker.serves()) else {
-            return;
-        };
-        for word in 0..worker.capable.words() {
-            let listed = worker.listed_slots.word(word) & worker.listed_prefill.word(word);
-            let mut open = worker.capable.word(word) & !listed;
-            while open != 0 {
-                let class_id = word as u32 * 64 + open.trailing_zeros();
-                open &= open - 1;
-                let class = &mut self.interned.classes[class_id as usize];
-                if !worker.listed_slots.has(class_id) && class.fits(&worker.free) {
-                    worker.listed_slots.insert(class_id);
-                    class.slots.push_back(id);
-                }
-                let slots = class.times_in(&worker.capacity);
-                let half = window(workers, slots, class.mean).div_ceil(2);
-                if !worker.listed_prefill.has(class_id) && worker.prefilled < half {
-                    worker.listed_prefill.insert(class_id);
-                    class.prefill.push_back(id);
-                }
-            }
-        }
     }
 }
 

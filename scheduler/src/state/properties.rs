@@ -203,7 +203,7 @@ impl Play {
                 ToSession::Done { local, index, .. } | ToSession::Failed { local, index } => {
                     Some((local, index))
                 }
-                ToSession::PutTarget { .. } => None,
+                ToSession::Ended { .. } | ToSession::PutTarget { .. } => None,
             })
             .collect();
         for (local, submitted) in self.submitted.iter().enumerate() {

@@ -1,11 +1,11 @@
 //! Values that clients put on workers.
 
-use dasklet_core::{Key, SessionId, SpecId, TaskId, WorkerId};
+use dasklet_core::{ErrorClass, Key, SessionId, SpecId, TaskId, WorkerId};
 
 use super::{
     Action, State, SubmitError, TaskOptions, TaskState, Time, ToSession, ToWorker,
-    members::Cell,
-    spec::{Spec, Tasks},
+    members::{Cell, WANTED},
+    spec::{NOBODY, Spec, Tasks},
 };
 
 /// Most copies of one value.
@@ -50,6 +50,8 @@ impl State {
             tasks: Tasks::One(Cell::new(TaskState::Waiting, true)),
             local,
             job,
+            older: NOBODY,
+            newer: NOBODY,
             options,
             queue,
             outputs: 1,
@@ -65,6 +67,7 @@ impl State {
             expecting: false,
             dirty: false,
         });
+        self.let_go(options, queue);
         self.update(TaskId::new(id, 0), |cell| cell.state = TaskState::Delayed);
         self.puts.insert(id, Put { copies: copies.clamp(1, MAX_COPIES), targets: Vec::new() });
         self.target_put(id);
@@ -79,8 +82,7 @@ impl State {
         if !waits {
             return;
         }
-        let Some(job) = self.jobs.get(&spec.job) else { return };
-        let (local, session) = (spec.local, job.session);
+        let Some(session) = self.jobs.get(&spec.job).map(|job| job.session) else { return };
         let serving: Vec<WorkerId> =
             self.workers.iter().filter(|(_, worker)| worker.serves()).map(|(id, _)| id).collect();
         let first = if serving.is_empty() { 0 } else { id.index() % serving.len() };
@@ -94,14 +96,21 @@ impl State {
         for worker in &targets {
             self.tell(*worker, ToWorker::ExpectPut(task));
         }
-        if !targets.is_empty() {
-            let workers = targets.clone();
-            let news = ToSession::PutTarget { local, task, workers };
-            self.actions.push(Action::Session(session, news));
-        }
         if let Some(put) = self.puts.get_mut(&id) {
             put.targets = targets;
         }
+        if let Some(news) = self.put_target(id) {
+            self.actions.push(Action::Session(session, news));
+        }
+    }
+
+    /// Where a value that is still to come may be written, if there is a place for it.
+    #[must_use]
+    pub fn put_target(&self, id: SpecId) -> Option<ToSession> {
+        let (put, spec) = (self.puts.get(&id)?, self.specs.get(id)?);
+        let workers = put.targets.clone();
+        let news = ToSession::PutTarget { local: spec.local, task: TaskId::new(id, 0), workers };
+        (!put.targets.is_empty()).then_some(news)
     }
 
     /// Workers came: values that had none find theirs.
@@ -130,5 +139,36 @@ impl State {
                 self.target_put(id);
             }
         }
+    }
+
+    /// Remembers with whom a put value goes, for the message.
+    pub(super) fn note_lost_put(&mut self, task: TaskId, w: WorkerId) {
+        let is_put = self.specs.get(task.spec).is_some_and(|spec| spec.is_put);
+        if is_put
+            && self.holders(task).len() == 1
+            && let Some(worker) = self.workers.get(w)
+        {
+            self.lost_puts.insert(task, worker.description.name.clone());
+        }
+    }
+
+    /// A put value did not come, or did not come back, in time.
+    pub(super) fn put_grace_over(&mut self, task: TaskId) {
+        let label = self.label(task);
+        let message = if self.puts.contains_key(&task.spec) {
+            if self.specs.cell(task).is_some_and(|cell| cell.has(WANTED)) {
+                return;
+            }
+            format!(
+                "the put value {label} was given up by its client before it was written: keep its handle until it is stored"
+            )
+        } else {
+            let on = self.lost_puts.remove(&task);
+            let on = on.map_or_else(String::new, |name| format!(" '{name}'"));
+            format!(
+                "the put value {label} was lost with worker{on}, which held its only copy: put it again, with 2 copies if it is to outlive a worker"
+            )
+        };
+        self.fail(task, ErrorClass::Fatal, message);
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct Queue {
     pub tasks: [u64; TaskState::COUNT],
     /// Listed in `Class::queues`.
     pub listed: bool,
+    /// Descriptions whose tasks queue here.
+    pub uses: u64,
 }
 
 impl Queue {
@@ -66,6 +68,7 @@ impl Queue {
             heap: BinaryHeap::new(),
             tasks: [0; TaskState::COUNT],
             listed: false,
+            uses: 0,
         }
     }
 

@@ -22,6 +22,7 @@ impl State {
             worker: found.worker,
             attempt: found.attempt,
             announce_start: found.announce_start,
+            recovers: found.recovers,
             spec: found.task.spec,
             is_array: spec.is_array(),
             run,

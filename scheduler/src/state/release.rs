@@ -1,22 +1,19 @@
 //! Outputs and descriptions that nobody needs any more.
 
-use dasklet_core::{ErrorClass, SessionId, SpecId, TaskId, WorkerId};
+use dasklet_core::{SessionId, SpecId, TaskId, WorkerId};
 
 use super::{
     Action, LocalRange, State, TaskState, Time, ToWorker,
-    members::{COPIES, INLINE, NOWHERE, REMADE, SIZES, WANTED},
-    spec::{EdgeMembers, Spec},
-    timers::Timer,
+    members::{COPIES, Cell, INLINE, NOWHERE, REMADE, SIZES, WANTED},
+    spec::{Part, Spec},
 };
 
 impl State {
     /// The client drops its interest. What is unfinished and needed by nobody else is cancelled.
     pub fn release(&mut self, now: Time, s: SessionId, r: LocalRange) {
         self.now = now;
-        for spec in self.specs_in(s, r) {
-            if let Some((start, end)) = self.members_in(spec, r) {
-                self.unwant(spec, start, end);
-            }
+        for (spec, start, end) in self.parts_in(s, r) {
+            self.unwant(spec, start, end);
         }
         self.settle();
     }
@@ -24,39 +21,15 @@ impl State {
     /// The client cancels: what is unfinished fails as cancelled, and so does what needs it.
     pub fn cancel(&mut self, now: Time, s: SessionId, r: LocalRange) {
         self.now = now;
-        for spec in self.specs_in(s, r) {
-            if let Some((start, end)) = self.members_in(spec, r) {
-                self.cancel_members(spec, start, end);
-            }
+        for (spec, start, end) in self.parts_in(s, r) {
+            self.cancel_members(spec, start, end);
         }
         self.settle();
     }
 
-    /// Cancels all that is unfinished in a job.
-    pub fn cancel_job(&mut self, now: Time, s: SessionId, number: u32) {
-        self.now = now;
-        let Some(job) = self.job_of(s, number) else { return };
-        let Some(session) = self.sessions.get(&s) else { return };
-        let specs: Vec<SpecId> = session.locals.iter().collect();
-        for id in specs {
-            if let Some(spec) = self.specs.get(id)
-                && spec.job == job
-            {
-                let len = spec.len();
-                self.cancel_members(id, 0, len);
-            }
-        }
-        self.settle();
-    }
-
-    fn cancel_members(&mut self, id: SpecId, start: u32, end: u32) {
-        for index in start..end {
-            let task = TaskId::new(id, index);
-            if self.specs.cell(task).is_some_and(|cell| cell.state.is_pending()) {
-                self.fail(task, ErrorClass::Cancelled, "it was cancelled by its client".to_owned());
-                while self.settle_failing() {}
-            }
-        }
+    pub(super) fn cancel_members(&mut self, spec: SpecId, start: u32, end: u32) {
+        self.failing.push((Part { spec, start, end }, self.cancelled.clone()));
+        while self.settle_failing() {}
     }
 
     /// The session does not want these members any more.
@@ -76,19 +49,27 @@ impl State {
         }
         let mut index = start;
         while index < end {
-            let Some(spec) = self.specs.get(id) else { return };
-            if let Some(array) = spec.array()
-                && (array.members.is_gone(index)
-                    || array.members.is_fresh(index) && !array.members.fresh_wanted)
+            let Some(spec) = self.specs.get_mut(id) else { return };
+            let members = spec.array_mut().map(|array| &mut array.members);
+            if let Some(members) = members
+                && let Some((next, cell)) = members.same(index)
             {
-                index = array.members.chunk_end(index);
-                continue;
+                if !cell.has(WANTED) {
+                    index = next;
+                    continue;
+                }
+                if !cell.state.is_pending() && members.same_within(index, end).is_some() {
+                    members.set_same(index, Cell { flags: cell.flags & !WANTED, ..cell });
+                    spec.wanted -= next - index;
+                    index = next;
+                    continue;
+                }
             }
             if spec.cell(index).has(WANTED) {
                 let task = TaskId::new(id, index);
                 self.update(task, |cell| cell.flags &= !WANTED);
                 if !whole {
-                    self.checks.push(task);
+                    self.checks.push(Part::of(task));
                 }
             }
             index += 1;
@@ -127,8 +108,9 @@ impl State {
             || self.needed(task);
         if kept && spec.is_put && cell.state == TaskState::Delayed && !cell.has(WANTED) {
             // Its client may never write it: who waits for it is not to wait for ever.
-            let grace = self.config.irreplaceable_grace_micros;
-            self.timers.add(self.now.after_micros(grace), Timer::PutGrace(task));
+            if !self.due.contains_key(&task) {
+                self.due_after(task, self.config.irreplaceable_grace_micros);
+            }
         }
         if cell.state == TaskState::Done && cell.has(INLINE) && !self.needed(task) {
             self.drop_inline(task);
@@ -144,7 +126,7 @@ impl State {
                 cell.flags &= WANTED;
                 cell.at = NOWHERE;
             });
-            self.check_own_sources(task);
+            self.check_own_sources(Part::of(task));
         }
         let Some(spec) = self.specs.get(task.spec) else { return };
         if spec.pending == 0 && spec.wanted == 0 && spec.retained == 0 && !spec.expecting {
@@ -185,8 +167,14 @@ impl State {
         while index < len {
             let Some(spec) = self.specs.get(id) else { return };
             let Some(array) = spec.array() else { return };
-            if array.members.is_gone(index) {
-                index = array.members.chunk_end(index);
+            if let Some((next, cell)) = array.members.same(index)
+                && !cell.state.is_pending()
+            {
+                index = next;
+                continue;
+            }
+            if let Some(next) = self.drop_untouched(id, index, len) {
+                index = next;
                 continue;
             }
             let task = TaskId::new(id, index);
@@ -205,7 +193,53 @@ impl State {
         }
     }
 
-    fn tell_known_workers(&mut self, id: SpecId, message: ToWorker) {
+    /// Cancels the members of a chunk that were never touched, if it lies before `end` and nobody
+    /// needs any of them. Answers where it ends.
+    fn drop_untouched(&mut self, id: SpecId, start: u32, end: u32) -> Option<u32> {
+        let spec = self.specs.get(id).filter(|spec| spec.active == 0 && !spec.expecting)?;
+        let array = spec.array().filter(|array| array.by_member.is_empty())?;
+        let (next, cell) = array.members.same_within(start, end)?;
+        let has_ended = |consumer: &SpecId| {
+            let array = self.specs.get(*consumer).and_then(|spec| spec.array());
+            let members = array.map(|array| &array.members);
+            members.is_none_or(|members| {
+                start >= members.len()
+                    || members.same(start).is_some_and(|(_, cell)| !cell.state.is_pending())
+            })
+        };
+        if cell.has(WANTED) || !cell.state.is_pending() || !array.same_index.iter().all(has_ended) {
+            return None;
+        }
+        let state = TaskState::Cancelled;
+        if let Some(array) = self.specs.get_mut(id).and_then(|spec| spec.array_mut()) {
+            array.members.set_same(start, Cell { state, ..cell });
+        }
+        self.count(id, cell.state, state, next - start);
+        self.check_own_sources(Part { spec: id, start, end: next });
+        Some(next)
+    }
+
+    /// Looks whether anybody needs members of a description.
+    fn check_part(&mut self, part: Part) {
+        let len = self.specs.get(part.spec).map_or(0, |spec| spec.len());
+        let end = part.end.min(len);
+        let mut index = part.start;
+        while index < end {
+            let array = self.specs.get(part.spec).and_then(|spec| spec.array());
+            let ended = array
+                .and_then(|array| array.members.same_within(index, end))
+                .filter(|(_, cell)| !cell.state.is_pending())
+                .map(|(next, _)| next);
+            if let Some(next) = ended.or_else(|| self.drop_untouched(part.spec, index, end)) {
+                // The last one finds out whether all is over.
+                index = next - 1;
+            }
+            self.check(TaskId::new(part.spec, index));
+            index += 1;
+        }
+    }
+
+    pub(super) fn tell_known_workers(&mut self, id: SpecId, message: ToWorker) {
         let Some(array) = self.specs.get(id).and_then(|spec| spec.array()) else { return };
         for worker in array.known_workers() {
             let worker = WorkerId(worker);
@@ -259,76 +293,6 @@ impl State {
         self.clear_flag(task, INLINE);
     }
 
-    /// Removes a description that nothing can need any more.
-    fn forget(&mut self, id: SpecId) {
-        let Some(spec) = self.specs.get(id) else { return };
-        let (len, is_array) = (spec.len(), spec.is_array());
-        for index in 0..len {
-            let task = TaskId::new(id, index);
-            if self.specs.cell(task).is_some_and(|cell| cell.state == TaskState::Done) {
-                self.drop_outputs(task, !is_array);
-            }
-        }
-        self.tell_known_workers(id, ToWorker::Forget(id));
-        let Some(spec) = self.specs.remove(id) else { return };
-        for index in 0..len {
-            let state = spec.cell(index).state;
-            self.counters.tasks[state as usize] -= 1;
-        }
-        self.failures.remove(&id);
-        self.puts.remove(&id);
-        if !spec.key.is_empty() {
-            let hash = self.hash_key(&spec.key);
-            if self.keys.get(&hash) == Some(&id) {
-                self.keys.remove(&hash);
-            }
-        }
-        if let Some(job) = self.jobs.get_mut(&spec.job) {
-            job.specs -= 1;
-            let session = job.session;
-            if let Some(session) = self.sessions.get_mut(&session) {
-                session.locals.forget(spec.local);
-            }
-            self.drop_job_if_over(spec.job);
-        }
-        for edge in &spec.inputs {
-            self.unretain(edge.source, edge.members, id);
-        }
-    }
-
-    fn unretain(&mut self, source: SpecId, members: EdgeMembers, consumer: SpecId) {
-        let Some(spec) = self.specs.get(source) else { return };
-        let crowded = spec.consumers.len() as u64 > 2 * u64::from(spec.retained) + 8;
-        let live = crowded.then(|| {
-            let live = spec.consumers.iter().filter(|id| self.specs.get(**id).is_some());
-            live.copied().collect()
-        });
-        let Some(spec) = self.specs.get_mut(source) else { return };
-        spec.retained -= 1;
-        if let Some(live) = live {
-            spec.consumers = live;
-        }
-        if let Some(array) = spec.array_mut() {
-            match members {
-                EdgeMembers::SameIndex => array.same_index.retain(|id| *id != consumer),
-                EdgeMembers::One(member) => {
-                    if let Some(consumers) = array.by_member.get_mut(&member) {
-                        consumers.specs.retain(|id| *id != consumer);
-                        if consumers.specs.is_empty() {
-                            array.by_member.remove(&member);
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        if spec.retained == 0 {
-            spec.consumers.clear();
-            spec.consumers.shrink_to_fit();
-            self.mark_dirty(source);
-        }
-    }
-
     /// Carries out all that follows from what happened.
     pub(super) fn settle(&mut self) {
         loop {
@@ -337,8 +301,8 @@ impl State {
             }
             if let Some(task) = self.needs.pop() {
                 self.revive(task);
-            } else if let Some(task) = self.checks.pop() {
-                self.check(task);
+            } else if let Some(part) = self.checks.pop() {
+                self.check_part(part);
             } else if let Some(id) = self.dirty.pop() {
                 self.check_spec(id);
             } else {

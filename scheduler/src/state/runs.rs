@@ -14,6 +14,8 @@ pub(super) struct Run {
     pub position: u32,
     pub attempt: u32,
     pub announce_start: bool,
+    /// It makes up for a worker that is gone.
+    pub recovers: bool,
     /// Reported.
     pub started: bool,
     /// Asked back.

@@ -12,12 +12,33 @@ use super::{
 /// Descriptions of one page of the table.
 const PAGE: usize = 1024;
 
+/// The id of no description.
+pub(super) const NOBODY: SpecId = SpecId(u32::MAX);
+
 /// One dependency, resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Edge {
     pub source: SpecId,
     pub members: EdgeMembers,
     pub output: EdgeOutput,
+}
+
+/// Members of one description, from the first to before the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub spec: SpecId,
+    pub start: u32,
+    pub end: u32,
+}
+
+impl Part {
+    pub const fn of(task: TaskId) -> Self {
+        Self { spec: task.spec, start: task.index, end: task.index + 1 }
+    }
+
+    pub const fn all(spec: SpecId) -> Self {
+        Self { spec, start: 0, end: u32::MAX }
+    }
 }
 
 /// Which members of the source. `One` of a described task and `All` mean the whole source.
@@ -39,7 +60,10 @@ pub(super) enum EdgeOutput {
 /// Consumers of single members of a task array.
 #[derive(Debug, Default)]
 pub(super) struct MemberConsumers {
+    /// An entry for each edge, some of them of forgotten descriptions.
     pub specs: SmallVec<[SpecId; 2]>,
+    /// Edges from descriptions that are not forgotten.
+    pub retained: u32,
     /// How many of these edges come from descriptions with unfinished members.
     pub active: u32,
 }
@@ -50,7 +74,7 @@ pub(super) struct Array {
     pub members: Members,
     /// The index of the first member as people count.
     pub first_index: u32,
-    /// Consumers that read their own index.
+    /// Consumers that read their own index, some of them forgotten.
     pub same_index: SmallVec<[SpecId; 2]>,
     /// Consumers that read one member.
     pub by_member: FastMap<u32, MemberConsumers>,
@@ -102,6 +126,9 @@ pub(super) struct Spec {
     pub tasks: Tasks,
     pub local: u64,
     pub job: JobId,
+    /// Its neighbours in the list of its job's descriptions.
+    pub older: SpecId,
+    pub newer: SpecId,
     pub options: u32,
     pub queue: u32,
     pub outputs: u32,

@@ -7,8 +7,7 @@ use dasklet_core::{JobId, Key, SessionId, SpecId, TaskId};
 use super::{
     State, SubmitError, SubmittedTask, TaskOptions, TaskState, Time,
     members::{Cell, Members},
-    queue::Queue,
-    spec::{Array, Edge, EdgeMembers, Spec, Tasks},
+    spec::{Array, Edge, EdgeMembers, NOBODY, Spec, Tasks},
     validate::{From, Resolved},
 };
 
@@ -34,16 +33,19 @@ impl State {
             )));
         };
         let edges = self.validate(s, first, &options, &tasks)?;
-        let classes: Vec<(u32, u32)> =
+        let queues: Vec<(u32, u32)> =
             options.iter().map(|options| self.queue_for(job, options)).collect();
         self.generation += 1;
         let base = self.specs.next_id().0;
         let ids: Vec<SpecId> = (0..tasks.len() as u32).map(|n| SpecId(base + n)).collect();
         for (position, (task, edges)) in tasks.into_iter().zip(edges).enumerate() {
-            let (options, queue) = classes[task.options as usize];
+            let (options, queue) = queues[task.options as usize];
             let inputs = edges.iter().map(|edge| to_edge(edge, base)).collect();
             let spec = self.describe_spec(task, inputs, job, first + position as u64);
             self.add_spec(Spec { options, queue, ..spec });
+        }
+        for (options, queue) in queues {
+            self.let_go(options, queue);
         }
         self.note_varying(&ids);
         for id in &ids {
@@ -96,9 +98,7 @@ impl State {
         if session.locals.next() != first || count > self.config.max_specs {
             return false;
         }
-        for _ in 0..count {
-            session.locals.push(None);
-        }
+        session.locals.skip(count);
         true
     }
 
@@ -132,6 +132,8 @@ impl State {
             tasks,
             local,
             job,
+            older: NOBODY,
+            newer: NOBODY,
             options: 0,
             queue: 0,
             outputs: task.outputs,
@@ -160,16 +162,16 @@ impl State {
         }
         let hash = (!spec.key.is_empty()).then(|| self.hash_key(&spec.key));
         let (job, local) = (spec.job, spec.local);
+        self.hold(spec.options, spec.queue);
         let id = self.specs.push(spec);
         if let Some(hash) = hash {
             self.keys.insert(hash, id);
         }
-        if let Some(job) = self.jobs.get_mut(&job) {
-            job.specs += 1;
-            if let Some(session) = self.sessions.get_mut(&job.session) {
-                debug_assert_eq!(session.locals.next(), local, "numbers are checked before");
-                session.locals.push(Some(id));
-            }
+        self.list_in_job(id, job);
+        let session = self.jobs.get(&job).map(|job| job.session);
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session)) {
+            debug_assert_eq!(session.locals.next(), local, "numbers are checked before");
+            session.locals.push(id);
         }
         id
     }
@@ -192,7 +194,9 @@ impl State {
                 EdgeMembers::Whole | EdgeMembers::All => source.consumers.push(id),
                 EdgeMembers::One(member) => {
                     if let Some(array) = source.array_mut() {
-                        array.by_member.entry(member).or_default().specs.push(id);
+                        let consumers = array.by_member.entry(member).or_default();
+                        consumers.specs.push(id);
+                        consumers.retained += 1;
                     }
                 }
                 EdgeMembers::SameIndex => {
@@ -223,30 +227,6 @@ impl State {
                 self.require_own(TaskId::new(id, index));
             }
         }
-    }
-
-    /// The numbers of a set of options and of the job's queue for it.
-    pub(super) fn queue_for(&mut self, job: JobId, options: &TaskOptions) -> (u32, u32) {
-        let (options, new_class) = self.interned.intern(options);
-        let class = self.interned.class_of(options);
-        if new_class {
-            let ids = self.workers.connected().to_vec();
-            for id in ids {
-                self.note_capable(class, id);
-                self.offer_room(id);
-            }
-        }
-        let known = self.jobs.get(&job).and_then(|job| {
-            job.queues.iter().find(|(found, _)| *found == class).map(|(_, queue)| *queue)
-        });
-        if let Some(queue) = known {
-            return (options, queue);
-        }
-        let queue = self.queues.add(Queue::new(job, class));
-        if let Some(job) = self.jobs.get_mut(&job) {
-            job.queues.push((class, queue));
-        }
-        (options, queue)
     }
 
     pub(super) fn hash_key(&self, key: &Key) -> u64 {

@@ -6,7 +6,7 @@ use super::{
     State, TaskState,
     members::{AGAIN, Cell, HISTORY},
     queue::{CURSOR, Entry},
-    spec::{Edge, EdgeMembers, Tasks},
+    spec::{Edge, EdgeMembers, Part, Tasks},
 };
 
 impl State {
@@ -30,6 +30,9 @@ impl State {
         let (was, is) = (before.has(super::members::WANTED), after.has(super::members::WANTED));
         spec.wanted = spec.wanted + u32::from(is) - u32::from(was);
         if before.state != after.state {
+            if before.state == TaskState::Delayed {
+                self.due.remove(&task);
+            }
             if !after.state.is_pending() && before.has(HISTORY) {
                 self.history.remove(&task);
                 let mut cell = spec.cell(task.index);
@@ -89,7 +92,13 @@ impl State {
                 let class = &mut self.interned.classes[queue.class as usize];
                 if from == TaskState::Ready {
                     class.ready -= many;
+                    if class.ready == 0 {
+                        self.interned.ready.remove(queue.class);
+                    }
                 } else {
+                    if class.ready == 0 {
+                        self.interned.ready.insert(queue.class);
+                    }
                     class.ready += many;
                     if !queue.listed {
                         queue.listed = true;
@@ -130,7 +139,7 @@ impl State {
                 if let Some(consumers) = array.by_member.get_mut(&member) {
                     consumers.active -= 1;
                     if consumers.active == 0 {
-                        self.checks.push(TaskId::new(edge.source, member));
+                        self.checks.push(Part::of(TaskId::new(edge.source, member)));
                     }
                 }
             }
@@ -221,8 +230,8 @@ impl State {
         let mut index = 0;
         while index < len {
             let Some(array) = self.specs.get(id).and_then(|spec| spec.array()) else { return };
-            if array.members.is_fresh(index) || array.members.is_gone(index) {
-                index = array.members.chunk_end(index);
+            if let Some((end, _)) = array.members.same(index) {
+                index = end;
                 continue;
             }
             if array.members.get(index).state == TaskState::Waiting {
@@ -251,10 +260,8 @@ impl State {
         let mut index = 0;
         while index < len {
             let Some(spec) = self.specs.get(id) else { return };
-            if let Some(array) = spec.array()
-                && (array.members.is_fresh(index) || array.members.is_gone(index))
-            {
-                index = array.members.chunk_end(index);
+            if let Some((end, _)) = spec.array().and_then(|array| array.members.same(index)) {
+                index = end;
                 continue;
             }
             if spec.cell(index).state == TaskState::Ready {

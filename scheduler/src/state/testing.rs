@@ -232,6 +232,11 @@ impl TestState {
     pub fn news(&mut self) -> Vec<ToSession> {
         let mut news = Vec::new();
         self.actions.retain(|action| match action {
+            Action::Session(session, ToSession::Ended { local, start, end }) => {
+                let described = self.state.described(*session, *local, local + 1);
+                news.extend(described.flat_map(|(_, id, _)| self.state.ends(id, *start, *end)));
+                false
+            }
             Action::Session(_, told) => {
                 news.push(told.clone());
                 false
@@ -253,4 +258,22 @@ impl TestState {
         });
         orders
     }
+}
+
+pub(super) fn done(news: &[ToSession]) -> Vec<(u64, u32)> {
+    news.iter()
+        .filter_map(|news| match news {
+            ToSession::Done { local, index, .. } => Some((*local, *index)),
+            _ => None,
+        })
+        .collect()
+}
+
+pub(super) fn failed(news: &[ToSession]) -> Vec<(u64, u32)> {
+    news.iter()
+        .filter_map(|news| match news {
+            ToSession::Failed { local, index } => Some((*local, *index)),
+            _ => None,
+        })
+        .collect()
 }

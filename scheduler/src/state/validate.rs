@@ -92,7 +92,7 @@ impl State {
         let members = tasks.iter().map(|task| u64::from(task.array.unwrap_or(1))).sum();
         self.check_room(s, first, tasks.len() as u64, members)?;
         let new = options.iter().filter(|options| !self.interned.has_options(options)).count();
-        if self.interned.options_len() + new > self.config.max_options as usize {
+        if self.interned.sets() + new > self.config.max_options as usize {
             return Err(SubmitError::Limit(format!(
                 "the scheduler knows {} different sets of task options, the most it keeps: give tasks the same options where they can have them",
                 self.config.max_options

@@ -16,6 +16,8 @@ pub struct AssignmentView<'a> {
     pub attempt: u32,
     /// The worker is to tell that it starts before it starts.
     pub announce_start: bool,
+    /// It makes up for what went with a worker: a run, or outputs.
+    pub recovers: bool,
     /// The task's description.
     pub spec: SpecId,
     /// The description is a task array.

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use dasklet_core::{TaskId, WorkerId, demand::MemberState};
 use smallvec::SmallVec;
 
-use super::{FastMap, Time, WorkerDescription, WorkerMetrics, bits::Bits, classes::Class};
+use super::{
+    FastMap, Time, WorkerDescription, WorkerMetrics, bits::Bits, classes::Class,
+    task_list::TaskList,
+};
 
-/// What one worker has of one class.
+/// What one worker has of one class that it has runs of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClassLoad {
     pub class: u32,
@@ -46,15 +49,11 @@ pub(super) struct Worker {
     pub prefilled: u32,
     /// Places in the table of runs.
     pub runs: Vec<u32>,
-    /// Tasks whose outputs it holds, and others that it held.
-    pub held: Vec<TaskId>,
-    /// How many of `held` it holds.
-    pub held_live: u32,
+    /// Tasks whose outputs it holds.
+    pub held: TaskList,
     pub held_bytes: u64,
-    /// Tasks of which it keeps copies that it read, and others of which it kept some.
-    pub cached: Vec<TaskId>,
-    /// How many of `cached` it keeps.
-    pub cached_live: u32,
+    /// Tasks of which it keeps copies that it read.
+    pub cached: TaskList,
     /// Classes that it can run.
     pub capable: Bits,
     pub listed_slots: Bits,
@@ -69,10 +68,19 @@ pub(super) struct Worker {
     pub retries: u32,
     /// When running tasks are stopped, if it drains with a deadline.
     pub drain_until: Option<Time>,
-    /// Copies it was asked to fetch for draining workers, with who drains.
-    pub incoming: FastMap<TaskId, WorkerId>,
+    /// Copies it was asked to fetch for draining workers.
+    pub incoming: FastMap<TaskId, Incoming>,
     /// Bytes of these.
     pub incoming_bytes: u64,
+}
+
+/// A copy on its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Incoming {
+    /// Who drains.
+    pub from: WorkerId,
+    /// As many as it had when it was asked for.
+    pub nbytes: u64,
 }
 
 impl Worker {
@@ -90,6 +98,21 @@ impl Worker {
         }
     }
 
+    /// It is to fetch a copy.
+    pub fn expect(&mut self, task: TaskId, copy: Incoming) {
+        self.incoming_bytes += copy.nbytes;
+        if let Some(older) = self.incoming.insert(task, copy) {
+            self.incoming_bytes -= older.nbytes;
+        }
+    }
+
+    /// The copy is there, or was never asked for.
+    pub fn arrived(&mut self, task: TaskId) -> Option<Incoming> {
+        let copy = self.incoming.remove(&task)?;
+        self.incoming_bytes -= copy.nbytes;
+        Some(copy)
+    }
+
     /// Index of the class's load.
     pub fn load_index(&mut self, class: u32) -> usize {
         if let Some(index) = self.loads.iter().position(|load| load.class == class) {
@@ -97,6 +120,19 @@ impl Worker {
         }
         self.loads.push(ClassLoad { class, assigned: 0, reserved: 0 });
         self.loads.len() - 1
+    }
+
+    /// The class's number is about to stand for nothing.
+    pub fn forget_class(&mut self, class: u32) {
+        debug_assert!(self.loads.iter().all(|load| load.class != class), "runs are counted");
+        for set in [
+            &mut self.capable,
+            &mut self.listed_slots,
+            &mut self.listed_prefill,
+            &mut self.listed_surplus,
+        ] {
+            set.remove(class);
+        }
     }
 
     pub fn load(&self, class: u32) -> ClassLoad {

@@ -113,6 +113,57 @@ async fn retired_workers_are_drained_and_told_to_exit() {
 }
 
 #[tokio::test]
+async fn retiring_goes_on_when_its_caller_has_gone() {
+    let running = scheduler().await;
+    let at = running.http_address();
+    let mut worker = Worker::connect(&running, "w0").await;
+    let mut client = Client::connect(&running, "s").await;
+    client.submit(0, vec![task("a", &[])]);
+    let runs = worker.next_runs().await;
+    let caller = tokio::spawn(async move {
+        post(at, "/api/v1/retire_workers", r#"{"names": ["w0"]}"#).await;
+    });
+    let told = async { while worker.next().await.unwrap().drain.is_none() {} };
+    within("the drain", told).await;
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    worker.finish(&runs);
+    client.until(|told| told.done.len() == 1).await;
+    let release = vec![v1::LocalRange { local: 0, count: 1, ..Default::default() }];
+    client.send(v1::ClientMessage { release, ..Default::default() });
+    let told = async { while !worker.next().await.unwrap().shutdown {} };
+    within("the word to exit", told).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_change_nothing() {
+    let body = r#"{"members": []}"#;
+    let running = scheduler().await;
+    let at = running.http_address();
+    for (origin, part) in
+        [("http://evil.example", "http://evil.example"), ("http://test", "--token")]
+    {
+        let headers = format!("origin: {origin}\r\n");
+        for path in ["drain", "undrain", "lost", "retire_workers"] {
+            let answer = request(at, "POST", &format!("/api/v1/{path}"), body, &headers).await;
+            assert_eq!(answer.status, 403, "{path}");
+            assert!(answer.error().contains(part), "{}", answer.error());
+        }
+        // What changes nothing is answered.
+        let answer = request(at, "POST", "/api/v1/demand", "{}", &headers).await;
+        assert_eq!(answer.status, 200);
+    }
+    running.stop().await.unwrap();
+
+    let running = scheduler_with(|options| options.token = Some("secret".to_owned())).await;
+    let headers = "origin: http://test\r\nauthorization: Bearer secret\r\n";
+    let answer = request(running.http_address(), "POST", "/api/v1/drain", body, headers).await;
+    assert_eq!(answer.status, 200);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn demand_waits_for_a_change() {
     let running = scheduler().await;
     let at = running.http_address();

@@ -30,6 +30,39 @@ async fn a_session_goes_on_after_its_connection_broke() {
 }
 
 #[tokio::test]
+async fn a_client_that_comes_back_is_told_of_everything_and_of_what_ends_meanwhile() {
+    const MEMBERS: u32 = 100_000;
+    let running = scheduler().await;
+    let mut client = Client::connect(&running, "s").await;
+    client.submit(0, vec![array("many", MEMBERS)]);
+    client.submit(1, (0..2000).map(|n| task(&format!("t{n}"), &[])).collect());
+    let epoch = client.welcome.epoch;
+    client.until(|told| told.accepted.len() == 2001).await;
+    drop(client);
+    let mut back = v1::ClientHello { epoch, ..hello("s") };
+    back.pending = vec![
+        v1::LocalRange { local: 0, count: 1, ..Default::default() },
+        v1::LocalRange { local: 1, count: 2000, ..Default::default() },
+    ];
+    // Some end before it is back, some while it is told, some later.
+    Worker::connect(&running, "w0").await.serve();
+    let mut client = Client::greet(&running, back).await.unwrap();
+    let all = MEMBERS as usize + 2000;
+    client.until(|told| told.done.len() == all).await;
+    assert_eq!(client.told.accepted.len(), 2001);
+
+    // What was cancelled at once, too.
+    client.submit(2001, vec![array("never", MEMBERS), task("after", &[2001])]);
+    let cancel = vec![v1::LocalRange { local: 2001, count: 1, ..Default::default() }];
+    client.send(v1::ClientMessage { cancel, ..Default::default() });
+    let told = client
+        .until(|told| told.done.len() + told.failures.len() == all + MEMBERS as usize + 1)
+        .await;
+    assert!(told.failures[&(2002, 0)].message.contains("cancelled"));
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_was_processed_already_is_passed_over() {
     let running = scheduler().await;
     Worker::connect(&running, "w0").await.serve();

@@ -84,7 +84,7 @@ fn dependency(rng: &mut SmallRng, source: Known, array: Option<u32>) -> Option<D
 
 fn task_options(rng: &mut SmallRng, mode: Mode) -> TaskOptions {
     let mut options = TaskOptions { max_deaths: 1000, retries: 2, ..TaskOptions::default() };
-    match rng.random_range(0..10) {
+    match rng.random_range(0..12) {
         0 => options.resources = Resources::default().with("cpu", 500),
         1 => options.resources = Resources::default().with("cpu", 1000).with("GPU", 1000),
         2 => options.workers = vec!["w1".to_owned(), "w2".to_owned()],
@@ -92,6 +92,8 @@ fn task_options(rng: &mut SmallRng, mode: Mode) -> TaskOptions {
         4 => options.retry_delay_micros = rng.random_range(0..50_000),
         5 if mode == Mode::Chaos => options.idempotent = false,
         6 if mode == Mode::Chaos => options.max_deaths = rng.random_range(1..3),
+        10 => options.resources = Resources::default().with("cpu", rng.random_range(1..1000)),
+        11 => options.timeout_micros = Some(60_000_000),
         5..=7 if mode == Mode::Varying => options.deterministic = false,
         _ => {}
     }

@@ -36,6 +36,11 @@ impl Refusal {
         Self { status: StatusCode::UNAUTHORIZED, sentence: sentence.into() }
     }
 
+    /// The request must not be made from there.
+    pub fn forbidden(sentence: impl Into<String>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, sentence: sentence.into() }
+    }
+
     /// Not now.
     pub fn unavailable(sentence: impl Into<String>) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, sentence: sentence.into() }

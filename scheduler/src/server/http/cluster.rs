@@ -128,24 +128,9 @@ pub(super) async fn lost(
     if let Some(worker) = connected.filter(|worker| core.state.worker_name(*worker).is_none()) {
         worker_table::end(&mut core, worker);
     }
-    let answer = standings(&mut core, vec![member], |core, member| standing(core, now, member));
+    let answer = standings(&mut core, vec![member], |core, member| core.state.member_state(member));
     shell.changed(&mut core, now);
     Ok(Json(answer))
-}
-
-fn standing(
-    core: &Core,
-    now: crate::state::Time,
-    member: &MemberRef,
-) -> Option<dasklet_core::demand::MemberState> {
-    core.state
-        .members(now)
-        .into_iter()
-        .find(|other| {
-            other.name == member.name
-                && member.instance.as_ref().is_none_or(|instance| *instance == other.instance)
-        })
-        .map(|member| member.state)
 }
 
 fn standings(

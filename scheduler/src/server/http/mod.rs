@@ -5,6 +5,7 @@ mod auth;
 mod cluster;
 mod dashboard;
 mod dask;
+mod origin;
 mod prometheus;
 mod retire;
 mod routes;

@@ -1,6 +1,6 @@
 //! `POST /api/v1/retire_workers`, as Dask's operator calls it: drains, then ends workers.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, body::Bytes, extract::State};
 use dasklet_core::{
@@ -9,21 +9,16 @@ use dasklet_core::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     answer::{Refusal, read},
     dask,
 };
-use crate::{
-    server::shell::Shell,
-    state::{Time, ToWorker},
-};
+use crate::{server::shell::Shell, state::ToWorker};
 
 /// How long workers may take to hand over what they hold. Those that could not go on as before.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often their standing is looked at.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Whom to retire: by address, by name, or a number of them.
 #[derive(Debug, Default, Deserialize)]
@@ -37,7 +32,7 @@ struct Request {
     names: Vec<String>,
 }
 
-/// Answers with the workers that have gone, by address.
+/// Answers with the workers that have gone, by address. Goes on without its caller.
 pub(super) async fn retire_workers(
     State(shell): State<Arc<Shell>>,
     body: Bytes,
@@ -53,17 +48,10 @@ pub(super) async fn retire_workers(
         shell.changed(&mut core, now);
         chosen
     };
-    let mut gone = Map::new();
-    let mut left: HashMap<u32, Member> = chosen.into_iter().map(|m| (m.id, m)).collect();
-    let deadline = Instant::now() + PATIENCE;
-    while !left.is_empty() && Instant::now() < deadline && !shell.stop.is_cancelled() {
-        dismiss_drained(&shell, &mut left, &mut gone);
-        if !left.is_empty() {
-            sleep(LOOK).await;
-        }
+    match tokio::spawn(retire(shell, chosen)).await {
+        Ok(gone) => Ok(Json(Value::Object(gone))),
+        Err(_) => Err(Refusal::unavailable("the scheduler is stopping: ask its successor")),
     }
-    keep(&shell, left);
-    Ok(Json(Value::Object(gone)))
 }
 
 /// The named ones, or the `n` that are missed least: idle ones first, then those with the fewest
@@ -85,37 +73,55 @@ fn reference(member: &Member) -> MemberRef {
     MemberRef { name: member.name.clone(), instance: Some(member.instance.clone()) }
 }
 
+/// Ends members as they are drained. Answers with those that have gone.
+async fn retire(shell: Arc<Shell>, mut left: Vec<Member>) -> Map<String, Value> {
+    let mut gone = Map::new();
+    let deadline = Instant::now() + PATIENCE;
+    // How members stand is part of the demand.
+    let mut changes = shell.demand.subscribe();
+    loop {
+        dismiss_drained(&shell, &mut left, &mut gone);
+        if left.is_empty() {
+            return gone;
+        }
+        let changed = tokio::select! {
+            changed = timeout_at(deadline, changes.changed()) => matches!(changed, Ok(Ok(()))),
+            () = shell.stop.cancelled() => false,
+        };
+        if !changed {
+            keep(&shell, &left);
+            return gone;
+        }
+    }
+}
+
 /// Tells the drained ones to exit. One that has ended in the meantime has gone, too.
-fn dismiss_drained(shell: &Shell, left: &mut HashMap<u32, Member>, gone: &mut Map<String, Value>) {
+fn dismiss_drained(shell: &Shell, left: &mut Vec<Member>, gone: &mut Map<String, Value>) {
     let now = shell.now();
     let mut core = shell.lock();
-    let standing: HashMap<u32, MemberState> =
-        core.state.members(now).iter().map(|member| (member.id, member.state)).collect();
-    left.retain(|id, member| {
-        match standing.get(id) {
+    let before = left.len();
+    left.retain(|member| {
+        match core.state.member_state(&reference(member)) {
             None => {}
-            Some(MemberState::Drained) => exit(&mut core.workers, WorkerId(*id), now),
+            Some(MemberState::Drained) => {
+                core.workers.push(WorkerId(member.id), ToWorker::Shutdown, now);
+            }
             Some(_) => return true,
         }
         let identity = dask::worker_identity(&core, member, "closed");
         gone.insert(dask::address(member), identity);
         false
     });
-    shell.changed(&mut core, now);
-}
-
-fn exit(workers: &mut crate::server::worker_table::WorkerTable, worker: WorkerId, now: Time) {
-    workers.push(worker, ToWorker::Shutdown, now);
+    if left.len() < before {
+        shell.changed(&mut core, now);
+    }
 }
 
 /// Those whose data nobody could take go on as before.
-fn keep(shell: &Shell, left: HashMap<u32, Member>) {
-    if left.is_empty() {
-        return;
-    }
+fn keep(shell: &Shell, left: &[Member]) {
     let now = shell.now();
     let mut core = shell.lock();
-    for member in left.values() {
+    for member in left {
         core.state.undrain(now, &reference(member));
     }
     shell.changed(&mut core, now);

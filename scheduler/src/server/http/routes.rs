@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{Refusal, check_length},
-    auth, cluster, dashboard, dask, prometheus,
+    auth, cluster, dashboard, dask, origin, prometheus,
     retire::retire_workers,
     tasks,
 };
@@ -45,7 +45,7 @@ fn reading() -> Vec<Route> {
     ]
 }
 
-/// What changes something, and so needs the token.
+/// What changes something, and so needs the token and must not come from another site's page.
 fn changing() -> Vec<Route> {
     vec![
         ("POST", "/api/v1/drain", post(cluster::drain)),
@@ -68,6 +68,7 @@ fn collect(routes: Vec<Route>) -> Router<Arc<Shell>> {
 pub(in crate::server) fn router(shell: Arc<Shell>) -> Router {
     collect(changing())
         .route_layer(from_fn_with_state(shell.clone(), auth::check))
+        .route_layer(from_fn_with_state(shell.clone(), origin::check))
         .merge(collect(reading()))
         .fallback(|| async { Refusal::not_found("there is no such page: see /sitemap.json") })
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY))
