@@ -57,6 +57,6 @@ pub async fn run(options: &Options) -> Result<Option<Report>> {
 
 async fn accepted(job: &dasklet_client::Job, tasks: u64) -> Result<()> {
     let mut progress = job.progress();
-    progress.wait_for(|progress| progress.total >= tasks).await?;
+    progress.wait_for(|progress| progress.tasks.total >= tasks).await?;
     Ok(())
 }

@@ -51,7 +51,7 @@ async fn cluster() -> Result<Cluster> {
 
 async fn running(job: &Job, tasks: u64) -> Result<()> {
     let mut progress = job.progress();
-    progress.wait_for(|progress| progress.running >= tasks).await?;
+    progress.wait_for(|progress| progress.tasks.running >= tasks).await?;
     Ok(())
 }
 

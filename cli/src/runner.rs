@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
+use dasklet_api::ShutdownPolicy;
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 
@@ -141,6 +142,7 @@ impl Runner {
                     Some(report) => {
                         let report = report?;
                         self.show(&report)?;
+                        self.end_cluster_of(&report, jobs);
                         reports.push(report);
                     }
                     None => return Ok(reports),
@@ -208,21 +210,47 @@ impl Runner {
         }
     }
 
+    /// A job's own cluster goes with the job, where its policy says so.
+    fn end_cluster_of(&self, report: &JobReport, jobs: &[JobPlan]) {
+        let own = jobs.iter().find(|job| job.name == report.job && job.cluster == report.cluster);
+        let goes = match own.and_then(|job| job.own_cluster) {
+            Some(ShutdownPolicy::OnFinish) => true,
+            Some(ShutdownPolicy::OnSuccess) => report.succeeded,
+            Some(ShutdownPolicy::Never) | None => false,
+        };
+        if let (true, Some(cluster)) =
+            (goes, self.clusters.iter().find(|c| c.name == report.cluster))
+        {
+            cluster.let_go();
+        }
+    }
+
+    /// Waits until a cluster ends by itself, or all have ended with their jobs.
     async fn any_cluster_ended(&self) -> Failure {
         let mut endings: FuturesUnordered<_> = self
             .clusters
             .iter()
             .map(|cluster| async move { (cluster.name.clone(), cluster.ended().await) })
             .collect();
-        match endings.next().await {
-            Some((name, ClusterEnd::Idle)) => Failure {
-                exit: Exit::Success,
-                message: format!("cluster {name} was idle for its idleTimeout and is stopped"),
-            },
-            Some((name, ClusterEnd::SchedulerDied(reason))) => Failure::no_cluster(format!(
-                "the scheduler of cluster {name} died: {reason}: its tasks are lost, run again"
-            )),
-            None => std::future::pending().await,
+        let success = |message| Failure { exit: Exit::Success, message };
+        while let Some((name, end)) = endings.next().await {
+            match end {
+                ClusterEnd::Stopped => {}
+                ClusterEnd::Idle => {
+                    return success(format!(
+                        "cluster {name} was idle for its idleTimeout and is stopped"
+                    ));
+                }
+                ClusterEnd::SchedulerDied(reason) => {
+                    return Failure::no_cluster(format!(
+                        "the scheduler of cluster {name} died: {reason}: its tasks are lost, run again"
+                    ));
+                }
+            }
         }
+        if self.clusters.is_empty() {
+            return std::future::pending().await;
+        }
+        success("the jobs have ended, and their clusters with them".to_owned())
     }
 }

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use dasklet_api::{IdleAction, LocalWorker, Manifest, Object, Workload, WorkloadTask, layout};
+use dasklet_api::{
+    IdleAction, LocalWorker, Manifest, Object, ShutdownPolicy, Workload, WorkloadTask, layout,
+};
 use dasklet_core::Resources;
 use dasklet_elastic::GroupPolicy;
 use dasklet_query::Planned;
@@ -44,6 +46,8 @@ pub struct JobPlan {
     pub prefix: String,
     /// The cluster it runs on.
     pub cluster: String,
+    /// When that goes, if it was made for this job alone.
+    pub own_cluster: Option<ShutdownPolicy>,
     /// What it runs.
     pub workload: Workload,
     /// Its query's plan, if it was made already.
@@ -171,6 +175,11 @@ fn job_plan(
         name: job.name.clone(),
         prefix: job.name.clone(),
         cluster: cluster.to_owned(),
+        own_cluster: job
+            .spec
+            .cluster
+            .as_ref()
+            .map(|_| job.spec.shutdown_policy.unwrap_or(ShutdownPolicy::OnFinish)),
         workload,
         planned: None,
         folder: folder_of(&job.name, manifests)?,

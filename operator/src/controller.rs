@@ -14,9 +14,11 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
+use tracing::Instrument;
 
 use crate::{
     apply::Executor,
+    familiar,
     link::{Poller, Told},
     now_micros,
     observe::{Key, Sight},
@@ -246,7 +248,8 @@ impl Loop {
         let metrics = Arc::clone(&self.controller.metrics);
         // Only the first plan after an answer is an answer to it.
         let since = if said_at > planned_at { said_at } else { 0 };
-        self.tasks.spawn(async move {
+        let span = tracing::info_span!("reconcile", cluster = %key, writes = made.writes.len());
+        let work = async move {
             let outcomes = executor.carry_out(&key, made.writes).await;
             metrics.reconcile_seconds.observe((now_micros() - now) as f64 / 1e6);
             let created = outcomes.iter().any(|(write, result)| {
@@ -257,7 +260,8 @@ impl Loop {
                 metrics.growth_seconds.observe(micros as f64 / 1e6);
             }
             (key, outcomes, now)
-        });
+        };
+        self.tasks.spawn(work.instrument(span));
     }
 
     fn connect(&mut self, key: &Key, link: Option<Link>, orders: Vec<Order>) {
@@ -306,6 +310,9 @@ impl Loop {
         let cluster = self.clusters.entry(key.clone()).or_default();
         let mut wait: Option<u64> = None;
         for (write, result) in outcomes {
+            if let (Some(line), Ok(())) = (familiar::line(&key, &write), &result) {
+                tracing::info!(%key, "{line}");
+            }
             let jitter = rand::rng().random_range(0.0..1.0);
             if let Some(micros) = note(&mut cluster.memory, &write, result, now, jitter) {
                 wait = Some(wait.map_or(micros, |wait| wait.min(micros)));

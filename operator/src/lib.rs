@@ -13,6 +13,7 @@ pub mod check;
 pub mod commands;
 pub mod controller;
 pub mod crds;
+pub mod familiar;
 pub mod leader;
 pub mod link;
 pub mod names;

@@ -44,6 +44,8 @@ pub const WAKE: &str = api::WAKE_ANNOTATION;
 pub const HIBERNATED: &str = "dask.org/hibernated";
 /// Annotation of a cluster that was made by dask-kubernetes and is ours now.
 pub const TAKEN_OVER: &str = "dask.org/taken-over-from";
+/// Annotation of a runner pod: which life of the scheduler it was made for.
+pub const SCHEDULER_LIFE: &str = "dask.org/scheduler-life";
 /// Annotation of a runner pod: the workload, read by its container as a file.
 pub const WORKLOAD: &str = "dask.org/workload";
 

@@ -14,7 +14,7 @@ pub struct Options {
     #[arg(long = "namespace", short = 'n', env = "DASKLET_NAMESPACES", value_delimiter = ',')]
     pub namespaces: Vec<String>,
     /// Image of the engine: schedulers, workers and runners of native workloads
-    #[arg(long, env = "DASKLET_ENGINE_IMAGE", default_value = concat!("ghcr.io/dasklet/dasklet:", env!("CARGO_PKG_VERSION")))]
+    #[arg(long, env = "DASKLET_ENGINE_IMAGE", default_value_t = engine_image())]
     pub engine_image: String,
     /// imagePullPolicy of the engine's image [default: Kubernetes' own]
     #[arg(long, env = "DASKLET_ENGINE_PULL_POLICY", default_value = "")]
@@ -57,6 +57,11 @@ pub struct Options {
     pub log: String,
 }
 
+/// The engine's image of the operator's own version.
+fn engine_image() -> String {
+    format!("{}:{}", dasklet_api::names::ENGINE_IMAGE, env!("CARGO_PKG_VERSION"))
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -78,5 +83,18 @@ impl Options {
             scheduler_url: self.scheduler_url.clone(),
             status_pause_micros: self.status_pause * 1000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chart_names_the_same_image() {
+        let options = Options::parse_from(["dasklet-operator"]);
+        let (image, _) = options.engine_image.rsplit_once(':').unwrap();
+        let values = include_str!("../../charts/dasklet-operator/values.yaml");
+        assert!(values.contains(&format!("name: {image}\n")), "{image}");
     }
 }

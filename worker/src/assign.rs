@@ -9,6 +9,7 @@ use foldhash::HashSet;
 
 use crate::{
     fetch::Wanted,
+    quick::run_quick,
     spec::{Input, Run, Spec},
     worker::{Worker, lock},
 };
@@ -62,9 +63,8 @@ pub(crate) fn obey(worker: &Arc<Worker>, generation: u64, command: v1::WorkerCom
 }
 
 fn cancel(worker: &Worker, generation: u64, runs: &HashSet<u64>) {
-    for run in worker.fetcher.give_back(Some(runs)) {
-        worker.agenda.ended(crate::news::cancelled(run));
-    }
+    let waiting = worker.fetcher.give_back(Some(runs));
+    worker.agenda.ended(generation, waiting.into_iter().map(crate::news::cancelled));
     worker.commands.cancel(generation, runs);
     worker.agenda.cancel(runs);
 }
@@ -94,8 +94,9 @@ fn take_runs(
         intake.take_members(group);
     }
     let Intake { ready, waiting, .. } = intake;
+    let ready = run_quick(worker, generation, ready);
     if !ready.is_empty() {
-        worker.agenda.add(ready);
+        worker.agenda.add(generation, ready);
     }
     if !waiting.is_empty() {
         worker.fetcher.add(worker, generation, waiting);
@@ -209,8 +210,8 @@ impl Intake<'_> {
             return None;
         }
         if holders != [me] {
-            if let Some(value) = self.worker.store.cached(task, output) {
-                return Some(Input::Value(value));
+            if let Some(reading) = self.worker.store.read_again(task, output) {
+                return Some(Input::Read(reading));
             }
             self.worker.store.outputs(task)?;
         }

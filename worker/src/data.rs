@@ -30,12 +30,20 @@ use crate::{
 
 /// Requests answered at once; more wait.
 const AT_ONCE: usize = 64;
+/// Values taken at once; more wait.
+const PUTS_AT_ONCE: usize = 16;
+/// Whoever neither reads nor writes for so long gives up its turn.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Outputs in one request.
 const MOST_OUTPUTS: usize = 1 << 20;
 
 /// Serves for as long as the worker lives.
 pub(crate) async fn serve(worker: Arc<Worker>, listener: TcpListener) {
-    let service = Service { worker, turns: Arc::new(Semaphore::new(AT_ONCE)) };
+    let service = Service {
+        worker,
+        turns: Arc::new(Semaphore::new(AT_ONCE)),
+        puts: Semaphore::new(PUTS_AT_ONCE),
+    };
     let server = WorkerDataServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -54,6 +62,14 @@ pub(crate) async fn serve(worker: Arc<Worker>, listener: TcpListener) {
 struct Service {
     worker: Arc<Worker>,
     turns: Arc<Semaphore>,
+    puts: Semaphore,
+}
+
+/// The next piece of a value that is put.
+async fn next(chunks: &mut Streaming<v1::PutChunk>) -> Result<Option<v1::PutChunk>, Status> {
+    tokio::time::timeout(PATIENCE, chunks.message()).await.unwrap_or_else(|_| {
+        Err(Status::deadline_exceeded("the value does not go on: send it again"))
+    })
 }
 
 #[tonic::async_trait]
@@ -92,7 +108,7 @@ impl WorkerData for Service {
         request: Request<Streaming<v1::PutChunk>>,
     ) -> Result<Response<v1::PutReply>, Status> {
         let mut chunks = request.into_inner();
-        let first = chunks.message().await?.ok_or_else(|| {
+        let first = next(&mut chunks).await?.ok_or_else(|| {
             Status::invalid_argument("a put value needs at least one message, that names its task")
         })?;
         let generation = self.worker.agenda.generation();
@@ -115,9 +131,11 @@ impl WorkerData for Service {
                 first.total
             )));
         }
+        let ending = |_| Status::unavailable("this worker is ending");
+        let _turn = self.puts.acquire().await.map_err(ending)?;
         let mut value = BytesMut::with_capacity(first.total as usize);
         value.extend_from_slice(&first.data);
-        while let Some(chunk) = chunks.message().await? {
+        while let Some(chunk) = next(&mut chunks).await? {
             value.extend_from_slice(&chunk.data);
             if value.len() as u64 > limit {
                 return Err(Status::resource_exhausted(
@@ -266,6 +284,7 @@ impl Sender {
         self.worker.counters.transferred_out.fetch_add(bytes as u64, Ordering::Relaxed);
         self.size = 0;
         let chunk = v1::Chunk { pieces: std::mem::take(&mut self.pieces) };
-        self.chunks.send(Ok(chunk)).await.map_err(|_| Gone)
+        let sent = tokio::time::timeout(PATIENCE, self.chunks.send(Ok(chunk))).await;
+        sent.map_err(|_| Gone)?.map_err(|_| Gone)
     }
 }

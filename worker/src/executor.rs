@@ -28,9 +28,8 @@ pub(crate) fn start(worker: &Arc<Worker>) -> std::io::Result<()> {
     for slot in 0..worker.settings.slots {
         let executor = Executor {
             worker: Arc::downgrade(worker),
-            flags: worker.agenda.flags(slot),
             slot,
-            args: Vec::new(),
+            runner: Runner::new(worker.agenda.flags(slot)),
         };
         std::thread::Builder::new().name(format!("slot-{slot}")).spawn(move || executor.work())?;
     }
@@ -39,9 +38,8 @@ pub(crate) fn start(worker: &Arc<Worker>) -> std::io::Result<()> {
 
 struct Executor {
     worker: Weak<Worker>,
-    flags: Arc<SlotFlags>,
     slot: usize,
-    args: Vec<Bytes>,
+    runner: Runner,
 }
 
 impl Executor {
@@ -55,19 +53,41 @@ impl Executor {
                 if run.announce && !worker.agenda.announce(run.id, generation) {
                     continue;
                 }
-                let ending = self.run(&worker, &run, generation);
-                let now = Instant::now();
-                let time = now - begun;
-                begun = now;
-                if let Body::Native { operation, .. } = &run.spec.body {
-                    operation.ran(time.as_nanos() as u64);
-                }
-                ended.push(Ended { run: run.id, micros: micros(time), ending });
+                ended.push(self.runner.run(&worker, &run, generation, &mut begun));
             }
         }
     }
+}
 
-    fn run(&mut self, worker: &Worker, run: &Run, generation: u64) -> Ending {
+/// Runs one run after the other.
+pub(crate) struct Runner {
+    flags: Arc<SlotFlags>,
+    args: Vec<Bytes>,
+}
+
+impl Runner {
+    pub fn new(flags: Arc<SlotFlags>) -> Self {
+        Self { flags, args: Vec::new() }
+    }
+
+    /// Runs what began at `begun`, which becomes the time of its end.
+    pub fn run(
+        &mut self,
+        worker: &Worker,
+        run: &Run,
+        generation: u64,
+        begun: &mut Instant,
+    ) -> Ended {
+        let ending = self.end_of(worker, run, generation);
+        let now = Instant::now();
+        let time = now - std::mem::replace(begun, now);
+        if let Body::Native { operation, .. } = &run.spec.body {
+            operation.ran(time.as_nanos() as u64);
+        }
+        Ended { run: run.id, micros: micros(time), ending }
+    }
+
+    fn end_of(&mut self, worker: &Worker, run: &Run, generation: u64) -> Ending {
         let context = TaskContext {
             index: run.shown_index(),
             attempt: run.attempt,
@@ -157,6 +177,7 @@ fn failed(error: TaskError) -> Box<Failed> {
 pub(crate) fn load(worker: &Worker, input: &Input) -> Result<Bytes, Box<Failed>> {
     match input {
         Input::Value(value) => Ok(value.clone()),
+        Input::Read(reading) => reading.load().map_err(|_| lost_here(worker, &[reading.task()])),
         Input::Stored { task, output } => {
             worker.store.load(*task, *output).map_err(|_| lost_here(worker, &[*task]))
         }
@@ -171,11 +192,7 @@ pub(crate) fn load_all(worker: &Worker, inputs: &[Input]) -> Result<Vec<Bytes>, 
     for input in inputs {
         match load(worker, input) {
             Ok(value) => values.push(value),
-            Err(_) => {
-                if let Input::Stored { task, .. } = input {
-                    lost.push(*task);
-                }
-            }
+            Err(_) => lost.extend(input.task()),
         }
     }
     if lost.is_empty() { Ok(values) } else { Err(lost_here(worker, &lost)) }

@@ -121,8 +121,12 @@ impl Columns {
 pub(crate) struct News {
     full: VecDeque<Columns>,
     finished: Columns,
+    /// Messages about all else that are large enough.
+    sealed: VecDeque<v1::WorkerMessage>,
     rest: v1::WorkerMessage,
-    /// Something besides finished runs.
+    /// About how large it is, apart from lists of ids.
+    rest_bytes: usize,
+    /// There is something in it.
     has_rest: bool,
     count: usize,
     oldest: Option<Instant>,
@@ -130,7 +134,7 @@ pub(crate) struct News {
 
 impl News {
     pub fn is_empty(&self) -> bool {
-        !self.has_rest && self.finished.is_empty() && self.full.is_empty()
+        !self.has_rest && self.finished.is_empty() && self.full.is_empty() && self.sealed.is_empty()
     }
 
     /// Ended runs that wait, and since when.
@@ -140,8 +144,29 @@ impl News {
 
     /// The rest of the message, to add to.
     pub fn rest(&mut self) -> &mut v1::WorkerMessage {
+        let rest = &self.rest;
+        let copies = rest.copies.as_ref().map_or(0, |copies| copies.task.len());
+        let ids = [&rest.started, &rest.returned, &rest.dropped, &rest.cached];
+        if ids.iter().map(|ids| ids.len()).sum::<usize>() + copies >= MOST_RUNS {
+            self.seal();
+        }
         self.has_rest = true;
         &mut self.rest
+    }
+
+    /// Ends the message without finished runs: the next one begins.
+    fn seal(&mut self) {
+        self.sealed.push_back(std::mem::take(&mut self.rest));
+        self.rest_bytes = 0;
+        self.has_rest = false;
+    }
+
+    /// So much was added to the rest.
+    fn grown(&mut self, bytes: usize) {
+        self.rest_bytes += bytes;
+        if self.rest_bytes >= TARGET_MESSAGE_BYTES {
+            self.seal();
+        }
     }
 
     pub fn ended(&mut self, ended: Ended, inline_limit: u32, now: Instant) {
@@ -155,22 +180,31 @@ impl News {
                     self.full.push_back(std::mem::take(&mut self.finished));
                 }
             }
-            Ending::Many(nbytes) => self.rest().finished_outputs.push(v1::FinishedOutputs {
-                run: ended.run,
-                nbytes,
-                micros: ended.micros,
-            }),
+            Ending::Many(nbytes) => {
+                let bytes = 32 + 6 * nbytes.len();
+                self.rest().finished_outputs.push(v1::FinishedOutputs {
+                    run: ended.run,
+                    nbytes,
+                    micros: ended.micros,
+                });
+                self.grown(bytes);
+            }
             Ending::Failed(failed) => {
                 let failed = run_failed(ended.run, ended.micros, *failed);
+                let bytes = 48 + failed.message.len() + 16 * failed.lost_inputs.len();
                 self.rest().failed.push(failed);
+                self.grown(bytes);
             }
         }
     }
 
     /// The next message; its `finished` runs are listed nowhere else.
     pub fn take(&mut self) -> v1::WorkerMessage {
-        let mut message = std::mem::take(&mut self.rest);
-        self.has_rest = false;
+        let mut message = self.sealed.pop_front().unwrap_or_else(|| {
+            self.has_rest = false;
+            self.rest_bytes = 0;
+            std::mem::take(&mut self.rest)
+        });
         let finished = match self.full.pop_front() {
             Some(full) => full,
             None => {
@@ -186,9 +220,8 @@ impl News {
     }
 }
 
-/// Tells that the outputs of a task are here now, whatever was to be told of them before.
+/// Tells that the outputs of a task are here now.
 pub(crate) fn report_copy(message: &mut v1::WorkerMessage, task: TaskId, nbytes: u64) {
-    message.dropped.retain(|dropped| *dropped != task.to_bits());
     let copies = message.copies.get_or_insert_default();
     copies.task.push(task.to_bits());
     copies.nbytes.push(nbytes);
@@ -211,5 +244,39 @@ fn run_failed(run: u64, micros: u32, failed: Failed) -> v1::RunFailed {
         exit_code: failed.exit_code,
         signal: failed.signal,
         micros,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dasklet_protocol::MAX_MESSAGE_BYTES;
+    use prost::Message;
+
+    use super::*;
+
+    #[test]
+    fn however_much_there_is_to_tell_no_message_is_too_large() {
+        let mut news = News::default();
+        let now = Instant::now();
+        for run in 0..5000 {
+            let ending = match run % 3 {
+                0 => TaskError::fatal("x".repeat(9000)).into(),
+                1 => Ending::Many(vec![u64::MAX; 2000]),
+                _ => Ending::One { nbytes: 1000, value: Some(Bytes::from(vec![7; 1000])) },
+            };
+            news.ended(Ended { run, micros: 1, ending }, 1024, now);
+            news.rest().returned.extend((0..100).map(|n| u64::MAX - n));
+        }
+        let (mut messages, mut ended, mut returned) = (0, 0, 0);
+        while !news.is_empty() {
+            let message = news.take();
+            assert!(message.encoded_len() < MAX_MESSAGE_BYTES / 2, "{}", message.encoded_len());
+            ended += message.finished.as_ref().map_or(0, |finished| finished.run.len());
+            ended += message.failed.len() + message.finished_outputs.len();
+            returned += message.returned.len();
+            messages += 1;
+        }
+        assert_eq!((ended, returned), (5000, 500_000));
+        assert!((10..200).contains(&messages), "{messages}");
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     assign,
     memory::cpu_seconds,
     options::Settings,
+    own_address,
     worker::{Worker, WorkerError, lock},
 };
 
@@ -34,15 +35,13 @@ const WRITTEN_AFTER: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub boot_nonce: String,
-    pub data_address: String,
     resources: Vec<v1::ResourceAmount>,
 }
 
 impl Identity {
-    pub fn new(settings: &Settings, data_address: String) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         Self {
             boot_nonce: uuid::Uuid::new_v4().to_string(),
-            data_address,
             resources: settings
                 .offer
                 .iter()
@@ -54,14 +53,14 @@ impl Identity {
         }
     }
 
-    /// The first message, of a worker that holds nothing.
-    pub fn hello(&self, settings: &Settings) -> v1::WorkerHello {
+    /// The first message, of a worker that holds nothing and whose outputs are read there.
+    pub fn hello(&self, settings: &Settings, data_address: String) -> v1::WorkerHello {
         v1::WorkerHello {
             protocol_version: PROTOCOL_VERSION,
             name: settings.name.clone(),
             instance: settings.instance.clone(),
             boot_nonce: self.boot_nonce.clone(),
-            data_address: self.data_address.clone(),
+            data_address,
             resources: self.resources.clone(),
             group: settings.group.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -172,8 +171,8 @@ pub(crate) async fn keep_up(
             }
         };
         generation = worker.agenda.end_session();
+        worker.fetcher.end_session(generation);
         worker.store.begin_session(generation);
-        worker.fetcher.end_session();
         worker.commands.end_session();
         let reason = match end {
             End::Shutdown => return Ok(()),
@@ -218,8 +217,15 @@ async fn one_session(
     silent_since: &mut Instant,
     failures: &mut u32,
 ) -> End {
-    let outbox =
-        Outbox { worker: worker.clone(), generation, hello: Some(Box::new(hello(worker))) };
+    // Asked each time: names and addresses change while a worker lives.
+    let finding = own_address::data_address(&worker.settings, worker.data_port);
+    let data_address = match tokio::time::timeout(CONNECT_TIMEOUT, finding).await {
+        Ok(Ok(address)) => address,
+        Ok(Err(reason)) => return End::Lost(reason),
+        Err(_) => return End::Lost("looking up its name takes too long".to_owned()),
+    };
+    let hello = Some(Box::new(hello(worker, data_address.clone())));
+    let outbox = Outbox { worker: worker.clone(), generation, hello };
     let connecting = connect(&worker.settings.scheduler, outbox);
     let mut commands = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok(commands)) => commands,
@@ -255,6 +261,7 @@ async fn one_session(
             heartbeats = Some(tokio::time::interval(every));
             *failures = 0;
             worker.welcome(generation, welcome);
+            tracing::debug!("outputs are read at {data_address}");
         }
         if command.shutdown {
             return End::Shutdown;
@@ -268,14 +275,14 @@ async fn one_session(
     End::Lost(reason)
 }
 
-fn hello(worker: &Worker) -> v1::WorkerMessage {
+fn hello(worker: &Worker, data_address: String) -> v1::WorkerMessage {
     let epoch = worker.epoch.load(Ordering::Relaxed);
     v1::WorkerMessage {
         hello: Some(v1::WorkerHello {
             epoch,
             held: (epoch != 0).then(|| worker.store.held()),
             leaving: worker.leaving.load(Ordering::Relaxed),
-            ..worker.identity.hello(&worker.settings)
+            ..worker.identity.hello(&worker.settings, data_address)
         }),
         ..v1::WorkerMessage::default()
     }
@@ -371,7 +378,9 @@ impl Stream for Outbox {
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => return Poll::Pending,
         };
-        let (message, announced) = news;
+        let (mut message, announced) = news;
+        // What was made again, or read again, since it went is not gone.
+        self.worker.store.only_gone(&mut message.dropped);
         if !announced.is_empty() {
             let worker = self.worker.clone();
             tokio::spawn(async move {

@@ -13,6 +13,7 @@ use prost::Message;
 use crate::{
     queue::{Class, Classes},
     registry::{Operation, Registry},
+    store::Reading,
     worker::lock,
 };
 
@@ -70,6 +71,8 @@ impl Spec {
 #[derive(Debug, Clone)]
 pub(crate) enum Input {
     Value(Bytes),
+    /// Read from another worker.
+    Read(Arc<Reading>),
     /// In the store of this worker.
     Stored {
         task: TaskId,
@@ -77,6 +80,17 @@ pub(crate) enum Input {
     },
     /// One for each member of an array.
     Many(Box<[Input]>),
+}
+
+impl Input {
+    /// The task whose output it is, where that may have to be read again.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::Read(reading) => Some(reading.task()),
+            Self::Stored { task, .. } => Some(*task),
+            Self::Value(_) | Self::Many(_) => None,
+        }
+    }
 }
 
 /// A run that has been dispatched here.

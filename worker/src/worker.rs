@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU32, AtomicU64},
@@ -91,6 +90,8 @@ pub(crate) struct Counters {
 pub(crate) struct Worker {
     pub settings: Settings,
     pub identity: Identity,
+    /// Where its outputs are served.
+    pub data_port: u16,
     pub registry: Registry,
     pub agenda: Agenda,
     pub store: Store,
@@ -146,11 +147,9 @@ pub(crate) async fn run_unless(
             () = abandoned => Ok(()),
         };
     }
-    let listener = TcpListener::bind(("0.0.0.0", settings.data_port)).await.map_err(|error| {
-        WorkerError::Machine {
-            what: format!("cannot serve outputs on --data-port {}", settings.data_port),
-            reason: error.to_string(),
-        }
+    let listener = listen(settings.data_port).await.map_err(|error| WorkerError::Machine {
+        what: format!("cannot serve outputs on --data-port {}", settings.data_port),
+        reason: error.to_string(),
     })?;
     let worker = Arc::new(assemble(settings, registry, &listener)?);
     executor::start(&worker).map_err(|error| WorkerError::Machine {
@@ -158,11 +157,11 @@ pub(crate) async fn run_unless(
         reason: error.to_string(),
     })?;
     tracing::info!(
-        "worker '{}' offers {} slots and {}; outputs at {}",
+        "worker '{}' offers {} slots and {}; outputs at port {}",
         worker.settings.name,
         worker.settings.slots,
         human_bytes(worker.settings.memory_limit),
-        worker.identity.data_address,
+        worker.data_port,
     );
     let ending = Ending(worker.clone());
     let mut parts = JoinSet::new();
@@ -204,14 +203,11 @@ fn assemble(
         what: format!("cannot make a scratch folder in {}", settings.scratch.display()),
         reason: error.to_string(),
     })?;
-    let port = listener.local_addr().map_or(0, |address| address.port());
-    let host =
-        settings.data_host.clone().unwrap_or_else(|| own_address(&settings.scheduler).to_string());
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
     let classes = Classes::new(&settings.offer);
     let share = |fraction: f64| (settings.memory_limit as f64 * fraction) as u64;
     Ok(Worker {
-        identity: Identity::new(&settings, format!("{host}:{port}")),
+        identity: Identity::new(&settings),
+        data_port: listener.local_addr().map_or(0, |address| address.port()),
         agenda: Agenda::new(settings.slots, classes.offer()),
         store: Store::new(
             scratch,
@@ -232,15 +228,10 @@ fn assemble(
     })
 }
 
-/// The address from which this machine reaches the scheduler. Nothing is sent to find out.
-fn own_address(scheduler: &str) -> IpAddr {
-    let loopback = IpAddr::from([127, 0, 0, 1]);
-    let socket = match std::net::UdpSocket::bind("0.0.0.0:0") {
-        Ok(socket) => socket,
-        Err(_) => return loopback,
-    };
-    match socket.connect(scheduler).and_then(|()| socket.local_addr()) {
-        Ok(address) => address.ip(),
-        Err(_) => loopback,
+/// Listens on all addresses of both families, or of the one that there is.
+async fn listen(port: u16) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(("::", port)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind(("0.0.0.0", port)).await,
     }
 }

@@ -19,6 +19,9 @@ use crate::{
     worker::{WorkerError, lock},
 };
 
+/// Nothing listens there: all its outputs are empty and travel inside the news.
+const NOWHERE: &str = "127.0.0.1:1";
+
 /// Runs a zero worker on the calling runtime until the scheduler sends it away, or `shutdown` is
 /// ready. Many of them may share a process.
 ///
@@ -43,13 +46,12 @@ pub(crate) async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), WorkerError> {
     let mut shutdown = std::pin::pin!(shutdown);
-    // Nothing listens there: all its outputs are empty and travel inside the news.
-    let identity = Identity::new(&settings, "127.0.0.1:1".to_owned());
+    let identity = Identity::new(&settings);
     let mut silent_since = Instant::now();
     let mut failures = 0;
     loop {
         let answers = Arc::new(Mutex::new(Answers::default()));
-        lock(&answers).rest.hello = Some(identity.hello(&settings));
+        lock(&answers).rest.hello = Some(identity.hello(&settings, NOWHERE.to_owned()));
         let mut welcomed = false;
         let reason = tokio::select! {
             () = &mut shutdown => return Ok(()),

@@ -63,7 +63,7 @@ fn steps(full: bool, e2e: bool) -> Vec<(&'static str, Step)> {
     ];
     if e2e {
         all.push(("api-server", Box::new(api_server)));
-        all.push(("operator", Box::new(operator)));
+        all.push(("operator", Box::new(move || operator(full))));
         all.push(("e2e", Box::new(crate::e2e::scenarios)));
     } else {
         println!("without --e2e: the tests on a real Kubernetes are left out");
@@ -88,12 +88,17 @@ fn api_server() -> Result<()> {
     self::run(cargo(run).args(["control-plane", "--bare", "--", "sh", "-c", test]))
 }
 
-/// The operator on a real API server with its controllers and simulated nodes, on loopback.
-fn operator() -> Result<()> {
+/// The operator on a real API server with its controllers and simulated nodes, on loopback, in all
+/// weathers.
+fn operator(full: bool) -> Result<()> {
     let test = "DASKLET_TEST_KUBECONFIG=$KUBECONFIG exec cargo test --release --locked \
-                --package dasklet-operator --test real -- --ignored";
+                --package dasklet-operator --test it -- --ignored";
     let run = ["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"];
-    self::run(cargo(run).args(["control-plane", "--fake-nodes", "2", "--", "sh", "-c", test]))
+    let mut command = cargo(run);
+    if full {
+        command.env("DASKLET_TEST_FULL", "1");
+    }
+    self::run(command.args(["control-plane", "--fake-nodes", "2", "--", "sh", "-c", test]))
 }
 
 /// Advisories need a database from the network; where it cannot be had this is said, and the

@@ -87,7 +87,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   resources: [daskclusters, daskworkergroups]
   verbs: [create, delete]
 - apiGroups: [kubernetes.dask.org]
-  resources: [daskautoscalers, daskjobs]
+  resources: [daskjobs]
   verbs: [delete]
 - apiGroups: [kubernetes.dask.org]
   resources: [daskclusters/status, daskworkergroups/status, daskautoscalers/status, daskjobs/status]
@@ -99,22 +99,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, create, patch, delete]
-# The last lines of a runner that failed.
-- apiGroups: [""]
-  resources: [pods/log]
-  verbs: [get]
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{- /* Where schedulers and workers are looked for: as asked, else wherever the operator works. */}}

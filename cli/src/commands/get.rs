@@ -7,6 +7,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use dasklet_core::{
+    JobProgress,
     demand::{Member, MemberState},
     quantity::human_bytes,
 };
@@ -168,19 +169,7 @@ struct Jobs {
 struct Job {
     id: u64,
     name: String,
-    progress: Progress,
-}
-
-#[derive(Deserialize)]
-struct Progress {
-    total: u64,
-    waiting: u64,
-    ready: u64,
-    running: u64,
-    done: u64,
-    failed: u64,
-    cancelled: u64,
-    recomputed: u64,
+    progress: JobProgress,
 }
 
 fn job_table(jobs: &[Job]) -> String {

@@ -45,7 +45,8 @@ pub struct Run {
 
 Prints tcp://HOST:PORT on a line of its own, then the dashboard's address. These are ports 8786 and
 8787, which the other commands use by default; where they are taken, or for several clusters, free
-ones. An `idleTimeout` of the cluster ends it.")]
+ones. An `idleTimeout` of the cluster ends it; a job's own cluster goes with the job, unless its
+`shutdownPolicy` says otherwise.")]
 pub struct Up {
     #[command(flatten)]
     files: Files,

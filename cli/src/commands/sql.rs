@@ -44,9 +44,12 @@ pub struct Sql {
     #[arg(long)]
     no_header: bool,
     /// Write the rows to this file instead of printing them; to a folder (a path that ends in /, or
-    /// is one) as a file for each partition of the result
+    /// is one) as a file for each partition of the result. Local, or a URL such as s3://bucket/name
     #[arg(long, value_name = "PATH")]
     to: Option<String>,
+    /// Replace what is there already
+    #[arg(long, requires = "to")]
+    overwrite: bool,
     /// How the rows are written; default: by the name of the file
     #[arg(long, value_enum, requires = "to")]
     to_format: Option<Format>,
@@ -130,7 +133,9 @@ async fn scenario(sql: &Sql) -> Result<Scenario, Failure> {
     let worker = LocalWorker { threads, ..LocalWorker::default() };
     let cluster = ClusterPlan::fixed("sql", sql.workers, worker);
     let workload = workload(sql)?;
-    output_of(&workload, &folder).map_err(Failure::bad_input)?;
+    if let Some(output) = output_of(&workload, &folder).map_err(Failure::bad_input)? {
+        output.check().await.map_err(Failure::bad_input)?;
+    }
     let planned = plan_query(&workload, &folder).await.map_err(|error| {
         let missing = sql.tables.is_empty() && error.to_string().starts_with("there is no table");
         let hint = if missing { " (--table NAME=PATH)" } else { "" };
@@ -140,6 +145,7 @@ async fn scenario(sql: &Sql) -> Result<Scenario, Failure> {
         name: "query".to_owned(),
         prefix: "query".to_owned(),
         cluster: cluster.name.clone(),
+        own_cluster: None,
         workload: Workload::Sql(workload),
         planned: Some(Arc::new(planned)),
         folder,
@@ -183,5 +189,5 @@ fn output(sql: &Sql) -> Result<Option<SqlOutput>, Failure> {
             "the format of the output is not clear from '{path}': give --to-format"
         )));
     }
-    Ok(Some(SqlOutput { path, format }))
+    Ok(Some(SqlOutput { path, format, overwrite: Some(sql.overwrite) }))
 }

@@ -39,6 +39,8 @@ impl Default for Ports {
 pub enum ClusterEnd {
     /// It had nothing to do for as long as its manifest allows.
     Idle,
+    /// It was told to, as when the job that it was made for has ended.
+    Stopped,
     /// Its scheduler died too often, or could not be started again.
     SchedulerDied(String),
 }
@@ -128,9 +130,14 @@ impl Cluster {
         }
     }
 
+    /// Lets it end, without waiting for that.
+    pub fn let_go(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Ends all its processes and waits until they are gone.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
+        self.let_go();
         // The loop ends by itself; a panic in it has been shown already.
         let _ = self.control.await;
     }

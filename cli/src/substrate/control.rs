@@ -16,7 +16,7 @@ use dasklet_core::{
     DeathCause,
     demand::{DemandRequest, LostRequest, Shape},
 };
-use dasklet_elastic::{GroupHistory, GroupInput, GroupObservation, plan_groups};
+use dasklet_elastic::{GroupHistory, GroupInput, GroupObservation, GroupPolicy, plan_groups};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     cluster::ClusterEnd,
     group::Group,
     home::Home,
+    idle::{Idleness, Rest},
     poll::{Question, Sight},
     process::{Ended, cause_of, log_tail},
     supervised::{SchedulerEnd, SupervisedScheduler},
@@ -52,9 +53,7 @@ pub struct Control {
     histories: BTreeMap<String, GroupHistory>,
     hands: Hands,
     begun: Instant,
-    idle_timeout: Option<Duration>,
-    idle_action: IdleAction,
-    hibernating: bool,
+    idleness: Idleness,
     scheduler: Option<SupervisedScheduler>,
     endings: mpsc::UnboundedReceiver<Ended>,
     blocked: BTreeMap<String, String>,
@@ -85,9 +84,7 @@ impl Control {
             groups,
             histories: BTreeMap::new(),
             begun: Instant::now(),
-            idle_timeout: None,
-            idle_action: IdleAction::Delete,
-            hibernating: false,
+            idleness: Idleness::new(None, IdleAction::Delete),
             scheduler: None,
             endings,
             blocked: BTreeMap::new(),
@@ -98,8 +95,7 @@ impl Control {
     /// What happens when there is nothing to do for so long.
     #[must_use]
     pub fn with_idle(mut self, timeout: Option<Duration>, action: IdleAction) -> Self {
-        self.idle_timeout = timeout;
-        self.idle_action = action;
+        self.idleness = Idleness::new(timeout, action);
         self
     }
 
@@ -120,15 +116,21 @@ impl Control {
     ) {
         loop {
             let sight = sights.borrow_and_update().clone();
+            if let Some(demand) = &sight.demand {
+                self.idleness.note(demand.idle_seconds);
+            }
             let again = self.step(&sight);
             self.ask_again(&questions);
-            if self.idle_for_too_long(&sight) {
+            if self.idleness.rest() == Rest::Over {
                 end.send_replace(Some(ClusterEnd::Idle));
                 break;
             }
             tokio::select! {
                 biased;
-                _ = stopped.wait_for(|stopped| *stopped) => break,
+                _ = stopped.wait_for(|stopped| *stopped) => {
+                    end.send_replace(Some(ClusterEnd::Stopped));
+                    break;
+                }
                 Some(ended) = self.endings.recv() => {
                     if let Some(words) = self.note_end(&ended) {
                         end.send_replace(Some(ClusterEnd::SchedulerDied(words)));
@@ -158,11 +160,12 @@ impl Control {
         self.note_blocked(sight);
         let observed: Vec<GroupObservation> =
             self.groups.iter().map(|group| group.observe(&sight.members, now)).collect();
-        let inputs: Vec<GroupInput<'_>> = self
-            .groups
+        let policies: Vec<GroupPolicy> =
+            self.groups.iter().map(|group| self.idleness.policy(&group.policy)).collect();
+        let inputs: Vec<GroupInput<'_>> = policies
             .iter()
             .zip(&observed)
-            .map(|(group, observed)| GroupInput { policy: &group.policy, observed })
+            .map(|(policy, observed)| GroupInput { policy, observed })
             .collect();
         let plans = plan_groups(&inputs, sight.demand.as_deref(), &mut self.histories, now);
         let mut again = Duration::from_secs(1);
@@ -265,25 +268,6 @@ impl Control {
             }
             differs
         });
-    }
-
-    /// Carries out the idle action; true where the cluster is to go.
-    fn idle_for_too_long(&mut self, sight: &Sight) -> bool {
-        let (Some(limit), Some(demand)) = (self.idle_timeout, &sight.demand) else { return false };
-        let idle = demand.idle_seconds.is_some_and(|seconds| seconds >= limit.as_secs_f64());
-        match self.idle_action {
-            IdleAction::Delete => idle,
-            IdleAction::ScaleToMinimum => false,
-            IdleAction::Hibernate => {
-                if idle != self.hibernating && (idle || demand.idle_seconds.is_none()) {
-                    self.hibernating = idle;
-                    for group in &mut self.groups {
-                        group.policy.suspended = idle;
-                    }
-                }
-                false
-            }
-        }
     }
 
     /// Takes note of a child's end; gives the words of a scheduler that is not started again.

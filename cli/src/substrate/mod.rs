@@ -10,6 +10,7 @@ mod cluster;
 mod control;
 mod group;
 mod home;
+mod idle;
 mod poll;
 mod process;
 mod scheduler;

@@ -79,13 +79,22 @@ impl SupervisedScheduler {
         let words = log_tail(&process.log, 3).join("; ");
         let cause = cause_of(ended.status);
         let reason = if words.is_empty() { cause.to_string() } else { format!("{cause}: {words}") };
-        self.recent.retain(|at| at.elapsed() < SOON);
-        if self.recent.len() >= MOST_RESTARTS {
-            return SchedulerEnd::GivenUp(reason);
+        if self.try_again() {
+            SchedulerEnd::Restarting(reason)
+        } else {
+            SchedulerEnd::GivenUp(reason)
         }
-        self.recent.push(Instant::now());
-        self.start_again();
-        SchedulerEnd::Restarting(reason)
+    }
+
+    /// Starts it again, unless that was done too often of late.
+    fn try_again(&mut self) -> bool {
+        self.recent.retain(|at| at.elapsed() < SOON);
+        let may = self.recent.len() < MOST_RESTARTS;
+        if may {
+            self.recent.push(Instant::now());
+            self.start_again();
+        }
+        may
     }
 
     fn start_again(&self) {
@@ -104,9 +113,17 @@ impl SupervisedScheduler {
     /// # Errors
     /// It cannot be started again.
     pub async fn started(&mut self) -> Result<(), Failure> {
-        match self.starts.1.recv().await {
-            Some(started) => self.process = Some(started?),
-            None => std::future::pending().await,
+        let Some(started) = self.starts.1.recv().await else {
+            return std::future::pending().await;
+        };
+        match started {
+            Ok(process) => self.process = Some(process),
+            // It may have been killed before it said where it listens.
+            Err(failure) => {
+                if !self.try_again() {
+                    return Err(failure);
+                }
+            }
         }
         Ok(())
     }

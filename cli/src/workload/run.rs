@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dasklet_api::Workload;
-use dasklet_client::{Client, ClientError, ConnectOptions, JobProgress};
+use dasklet_client::{Client, ClientError, ConnectOptions, JobProgress, Progress};
 use tokio::sync::watch;
 
 use super::{
@@ -155,7 +155,8 @@ async fn attempt_within(
         match &job.workload {
             Workload::Tasks(list) => run_tasks(&handle, &prefix, list).await,
             Workload::Sql(query) => {
-                sql::run(&handle, query, &job.folder, job.planned.as_deref(), stages).await
+                let planned = job.planned.as_deref();
+                sql::run(&handle, query, &job.folder, planned, number == 1, stages).await
             }
         }
     };
@@ -173,11 +174,10 @@ async fn attempt_within(
             }
         }
     };
-    let settled =
-        |seen: &JobProgress| seen.done + seen.failed + seen.cancelled >= seen.total.max(1);
+    let settled = |seen: &Progress| seen.tasks.total > 0 && seen.tasks.is_over();
     // The numbers come at intervals; the last ones are worth a moment.
     let _ = tokio::time::timeout(LAST_NUMBERS, progress.wait_for(settled)).await;
-    let seen = *progress.borrow();
+    let seen = progress.borrow().tasks;
     watching.abort();
     let (results, error) = outcome?;
     Ok(Attempt { results, error, progress: seen })
@@ -236,7 +236,7 @@ fn complaint(results: &[TaskResult]) -> Option<String> {
 /// Shows how far a job is until it is aborted.
 async fn watch_progress(
     job: String,
-    mut progress: watch::Receiver<JobProgress>,
+    mut progress: watch::Receiver<Progress>,
     line: JobLine,
     journal: Journal,
 ) {
@@ -249,14 +249,14 @@ async fn watch_progress(
     }
     let line = Finish(line);
     while progress.changed().await.is_ok() {
-        let seen = *progress.borrow_and_update();
+        let Progress { tasks: seen, workers } = *progress.borrow_and_update();
         line.0.show(Sight {
             total: seen.total,
             done: seen.done,
             running: seen.running,
             failed: seen.failed,
             recomputed: seen.recomputed,
-            workers: seen.workers,
+            workers,
         });
         journal.record(Event::JobProgress {
             job: job.clone(),
@@ -265,7 +265,7 @@ async fn watch_progress(
             running: seen.running,
             failed: seen.failed,
             recomputed: seen.recomputed,
-            workers: seen.workers,
+            workers,
         });
         tokio::time::sleep(PROGRESS_EVENT_EVERY).await;
     }

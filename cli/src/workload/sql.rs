@@ -37,10 +37,11 @@ pub fn output_of(query: &SqlWorkload, folder: &Path) -> Result<Option<Output>, Q
         Some(dasklet_api::TableFormat::Json) => OutputFormat::Json,
         _ => OutputFormat::Csv,
     };
-    Output::new(&folder.join(&output.path), format).map(Some)
+    Output::new(folder, &output.path, format, output.overwrite.unwrap_or(false)).map(Some)
 }
 
 /// Runs a query; paths are relative to `folder`. One that was planned before is not planned again.
+/// What an earlier attempt has written may be replaced.
 ///
 /// # Errors
 /// The scheduler was lost. A query that fails is an outcome.
@@ -49,10 +50,17 @@ pub async fn run(
     query: &SqlWorkload,
     folder: &Path,
     planned: Option<&Planned>,
+    is_first: bool,
     mut stages: StageWatch,
 ) -> Result<(Results, Option<String>), ClientError> {
     let outcome = async {
-        let output = output_of(query, folder)?;
+        let mut output = output_of(query, folder)?;
+        if !is_first {
+            output = output.map(Output::overwriting);
+        }
+        if let Some(output) = &output {
+            output.check().await?;
+        }
         let fresh;
         let planned = match planned {
             Some(planned) => planned,
@@ -69,7 +77,7 @@ pub async fn run(
         };
         let result = dasklet_query::run(job, staged, |seen| stages.show(seen)).await?;
         match output {
-            Some(output) => written(&output, &result),
+            Some(output) => written(&output, &result).await,
             None => shown(staged, &result),
         }
     };
@@ -128,10 +136,10 @@ fn shown(staged: &StagedQuery, result: &QueryResult) -> Result<Results, Stop> {
     Ok(Results::Rows { columns, rows: Value::Array(rows), text })
 }
 
-fn written(output: &Output, result: &QueryResult) -> Result<Results, Stop> {
-    let files = output.write(result)?;
+async fn written(output: &Output, result: &QueryResult) -> Result<Results, Stop> {
+    let files = output.write(result).await?;
     let rows = counted(result.rows() as u64, "row");
-    let path = output.path().display();
+    let path = output.shown();
     let written = if output.is_folder() {
         format!("{rows} in {} of {path}", counted(files as u64, "file"))
     } else {

@@ -2,7 +2,7 @@
 
 use crate::{
     manifest::{self, job_on, tasks},
-    support::{Scene, Up, eventually, text},
+    support::{Scene, Up, events, events_of, eventually, text},
 };
 
 fn stay() -> String {
@@ -69,6 +69,39 @@ fn nothing_outlives_a_killed_cluster() {
     });
     crate::support::signal("KILL", up.pid());
     scene.assert_nothing_runs();
+}
+
+#[test]
+fn a_jobs_own_cluster_goes_with_it_unless_its_policy_says_otherwise() {
+    let good = tasks(&["name: answer, op: add, args: [40, 2]"]);
+    let bad = tasks(&["name: answer, op: add, args: [40, two]"]);
+    for (policy, work, goes) in [
+        ("OnFinish", &bad, true),
+        ("OnSuccess", &good, true),
+        ("OnSuccess", &bad, false),
+        ("Never", &good, false),
+    ] {
+        let scene = Scene::new();
+        let manifest = manifest::job_alone("own", "replicas: 1", work)
+            .replace("spec:\n  cluster", &format!("spec:\n  shutdownPolicy: {policy}\n  cluster"));
+        assert!(manifest.contains(policy), "{manifest}");
+        let file = scene.file("job.yaml", &manifest);
+        let log = scene.path("events.jsonl");
+        let mut up = Up::start(&scene, &["-f", text(&file), "--events", text(&log)]);
+        eventually("the job has ended", || {
+            let all = events(&log);
+            (!events_of(&all, "jobEnded").is_empty()).then_some(())
+        });
+        if goes {
+            let ended = up.wait();
+            ended.assert_says(&["the jobs have ended, and their clusters with them"]);
+            ended.assert_code(i32::from(work == &bad));
+        } else {
+            assert!(!up.has_ended() && !up.members().is_empty(), "{policy}");
+            up.interrupt().assert_code(130);
+        }
+        scene.assert_nothing_runs();
+    }
 }
 
 #[test]

@@ -121,7 +121,12 @@ fn results_are_written_to_a_file_or_to_a_folder_of_parts() {
     assert_eq!(lines.lines().count(), 10);
 
     to("parts/", &[]).assert_code(2).assert_says(&["parts/", "--to-format"]);
-    to("s3://bucket/a.csv", &[]).assert_code(2).assert_says(&["s3://bucket/a.csv", "is a URL"]);
+    to("small.csv", &[]).assert_code(2).assert_says(&["small.csv", "exists", "--overwrite"]);
+    to("small.csv", &["--overwrite"]).assert_code(0);
+    let url = format!("file://{}", scene.path("far.csv").display());
+    assert!(to(&url, &[]).assert_code(0).out.contains(&url));
+    assert_eq!(fs::read_to_string(scene.path("far.csv")).unwrap(), text);
+    to("nowhere://bucket/a.csv", &[]).assert_code(2).assert_says(&["nowhere://bucket/a.csv"]);
     to("a.csv.gz", &[]).assert_code(2).assert_says(&["a.csv.gz", "compressed"]);
     scene.assert_nothing_runs();
 }

@@ -1,5 +1,5 @@
 //! The names that dask-kubernetes' users and tools know, and ours beside them: labels,
-//! annotations, environment variables, ports and fields of managers.
+//! annotations, and the engine's image.
 
 /// The cluster that an object belongs to.
 pub const CLUSTER_LABEL: &str = "dask.org/cluster-name";
@@ -11,10 +11,6 @@ pub const COMPONENT_LABEL: &str = "dask.org/component";
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY_LABEL`] on what the operator made.
 pub const MANAGED_BY: &str = "dasklet";
-/// A worker's slot in its group, on pods that the operator made.
-pub const SLOT_LABEL: &str = "dask.org/slot";
-/// Keeps Istio's sidecar, which cannot speak Dask's protocol, out of a pod; its value is `"false"`.
-pub const ISTIO_INJECT_LABEL: &str = "sidecar.istio.io/inject";
 
 /// On a cluster: a changed value wakes it from hibernation.
 pub const WAKE_ANNOTATION: &str = "dask.org/wake";
@@ -25,32 +21,13 @@ pub const DRAIN_ANNOTATION: &str = "dask.org/drain";
 pub const PROPAGATED_REPLICAS_ANNOTATION: &str = "dask.org/propagated-replicas";
 /// On a pod, a service or a deployment: a hash of the template that it was made from.
 pub const TEMPLATE_HASH_ANNOTATION: &str = "dask.org/template-hash";
-/// Read by Kubernetes when it picks pods to delete: lower ones go first.
-pub const POD_DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// The finalizer that dask-kubernetes leaves on clusters and autoscalers; nobody but us removes it
 /// once that operator has gone.
 pub const KOPF_FINALIZER: &str = "kopf.zalando.org/KopfFinalizerMarker";
-/// Annotations with these prefixes belong to one object and are never passed on to others.
-pub const PRIVATE_ANNOTATION_PREFIXES: [&str; 2] = ["kopf.zalando.org", "kubectl.kubernetes.io"];
-/// What dask-kubernetes leaves on autoscalers: no decision before this time.
-pub const LEGACY_COOLDOWN_ANNOTATION: &str = "kubernetes.dask.org/cooldown-until";
 
-/// The environment variable with a worker's name.
-pub const WORKER_NAME_ENV: &str = "DASK_WORKER_NAME";
-/// The environment variable with the scheduler's address.
-pub const SCHEDULER_ADDRESS_ENV: &str = "DASK_SCHEDULER_ADDRESS";
-
-/// Name of the scheduler's port for clients and workers.
-pub const COMM_PORT_NAME: &str = "tcp-comm";
-/// Number of the scheduler's port for clients and workers.
-pub const COMM_PORT: u16 = 8786;
-/// Name of the port for HTTP, of schedulers and workers.
-pub const DASHBOARD_PORT_NAME: &str = "http-dashboard";
-/// Number of the scheduler's port for HTTP.
-pub const DASHBOARD_PORT: u16 = 8787;
-/// Number of a worker's port for HTTP.
-pub const WORKER_DASHBOARD_PORT: u16 = 8788;
+/// The engine's image without its tag: schedulers, workers and runners of native workloads.
+pub const ENGINE_IMAGE: &str = "docker.io/dasklet/engine";
 
 /// The default group's name within its cluster.
 pub const DEFAULT_GROUP: &str = "default";
@@ -79,17 +56,4 @@ impl Component {
             Self::JobRunner => "job-runner",
         }
     }
-}
-
-/// The scheduler's address, as workers and jobs in any namespace reach it. The name of the
-/// cluster's domain is left to the pods' DNS settings.
-#[must_use]
-pub fn scheduler_address(service: &str, namespace: &str) -> String {
-    format!("tcp://{service}.{namespace}.svc:{COMM_PORT}")
-}
-
-/// Whether an annotation may be passed on to what is made for its object.
-#[must_use]
-pub fn is_passed_on(annotation: &str) -> bool {
-    !PRIVATE_ANNOTATION_PREFIXES.iter().any(|prefix| annotation.starts_with(prefix))
 }

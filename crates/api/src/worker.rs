@@ -18,8 +18,8 @@ macro_rules! worker_spec {
         #[schemars(extend("x-kubernetes-validations" = crate::rules::$rules()))]
         pub struct $type_name {
             $($(#[$extra_doc])* pub $extra: $extra_type,)*
-            /// Number of workers; with `autoscale` only at the beginning. Default 1 on Kubernetes,
-            /// and `autoscale.minReplicas` in a local run and for a group in `workerGroups`.
+            /// Number of workers. Default 1. With `autoscale` only the number at the beginning, and
+            /// 1 means `autoscale.minReplicas`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub replicas: Option<u32>,
             /// Labels and annotations of the workers' pods.

@@ -91,6 +91,17 @@ impl<T> Completed<T> {
     }
 }
 
+impl<T> Drop for Completed<T> {
+    fn drop(&mut self) {
+        for (position, future) in self.futures.iter().enumerate() {
+            let Some(future) = future else { continue };
+            let waiter = Waiter::Complete(Arc::clone(&self.completion), position);
+            let mut session = future.hold().shared().session();
+            session.table.stop_waiting(future.member(), &waiter);
+        }
+    }
+}
+
 impl<T> Stream for Completed<T> {
     type Item = (usize, TaskFuture<T>);
 

@@ -246,7 +246,7 @@ pub(crate) fn submit(
     let mut dependencies = order.iter().flat_map(|index| &graph.tasks[*index].0.dependencies);
     dependencies.try_for_each(|dependency| dependency.check(core))?;
     for (spec, _) in order.iter().map(|index| &graph.tasks[*index]) {
-        submission::check_size(&spec.key, spec.estimated_bytes())?;
+        submission::check_size(|| spec.name(), spec.estimated_bytes())?;
     }
     let _submitting = core.submitting();
     let first = core.shared.change(|session| {

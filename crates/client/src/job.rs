@@ -15,7 +15,7 @@ use crate::{
     error::ClientError,
     graph::{self, Graph, Node, SubmittedGraph},
     handle::{TaskArray, TaskFuture, TaskSet},
-    progress::JobProgress,
+    progress::Progress,
     put::Put,
     spec::TaskSpec,
     submission,
@@ -223,7 +223,7 @@ impl Job {
     }
 
     /// How far it is, and changes of that. Closed when the session ends.
-    pub fn progress(&self) -> watch::Receiver<JobProgress> {
+    pub fn progress(&self) -> watch::Receiver<Progress> {
         self.0.core.shared.change(|session| {
             let closed = session.end.is_some();
             let sender = session.jobs.entry(self.0.number).or_insert_with(|| {

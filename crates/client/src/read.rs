@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -68,23 +68,23 @@ impl Targets<'_> {
     }
 }
 
-/// How far a wait is.
-struct Wait {
+/// How far a wait is. Given up, it leaves nothing behind.
+struct Wait<'a> {
+    shared: &'a Shared,
+    targets: Targets<'a>,
+    stop_at_failure: bool,
     cursor: usize,
     failures_seen: u64,
-    stop_at_failure: bool,
+    /// Its number among those who wait, once it does.
+    number: Option<u64>,
 }
 
-impl Wait {
+impl Wait<'_> {
     /// Registers for the first task that has not ended: news comes in batches, so walking on from
     /// there costs less than a registration for each.
-    fn poll(
-        &mut self,
-        shared: &Shared,
-        targets: Targets<'_>,
-        context: &Context<'_>,
-    ) -> Poll<Result<(), ClientError>> {
-        let mut session = shared.session();
+    fn poll(&mut self, context: &Context<'_>) -> Poll<Result<(), ClientError>> {
+        let targets = self.targets;
+        let mut session = self.shared.session();
         while self.cursor < targets.len() {
             let (member, _) = targets.at(self.cursor);
             if session.table.is_pending(member) {
@@ -101,6 +101,7 @@ impl Wait {
         if let Some(end) = &session.end {
             return Poll::Ready(Err(end.clone()));
         }
+        let number = *self.number.get_or_insert_with(|| session.table.waiter());
         // The end of the last one is told by itself.
         if self.stop_at_failure && self.cursor + 1 < targets.len() {
             let count = session.table.failure_count();
@@ -110,11 +111,24 @@ impl Wait {
                     return Poll::Ready(Err(failure(&session, member)));
                 }
             }
-            session.table.watch_failures(context.waker().clone());
+            session.table.watch_failures(number, context.waker().clone());
         }
         let (member, _) = targets.at(self.cursor);
-        session.table.wait(member, Waiter::Wake(context.waker().clone()));
+        session.table.wait(member, Waiter::Wake(number, context.waker().clone()));
         Poll::Pending
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        let mut session = self.shared.session();
+        session.table.ignore_failures(number);
+        if self.cursor < self.targets.len() {
+            let (member, _) = self.targets.at(self.cursor);
+            let waker = Waker::noop().clone();
+            session.table.stop_waiting(member, &Waiter::Wake(number, waker));
+        }
     }
 }
 
@@ -142,8 +156,9 @@ pub(crate) async fn wait(
     targets: Targets<'_>,
     stop_at_failure: bool,
 ) -> Result<(), ClientError> {
-    let mut wait = Wait { cursor: 0, failures_seen: 0, stop_at_failure };
-    poll_fn(|context| wait.poll(shared, targets, context)).await
+    let mut wait =
+        Wait { shared, targets, stop_at_failure, cursor: 0, failures_seen: 0, number: None };
+    poll_fn(|context| wait.poll(context)).await
 }
 
 /// Waits for all and reads them: `each` gets every position once, not in order.
@@ -311,4 +326,42 @@ pub(crate) async fn read_values<T: DeserializeOwned>(
     .await?;
     // Every position was given, or `read` would not have returned.
     Ok(values.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{client::DirectToWorkers, fetch::Holders};
+
+    #[test]
+    fn a_wait_that_is_given_up_leaves_nothing_behind() {
+        let holders = Holders::new(DirectToWorkers::Auto, Duration::from_secs(1));
+        let shared = Shared::new("127.0.0.1:1".parse().unwrap(), holders);
+        let list: Vec<(Member, u32)> =
+            (0..3).map(|_| ((shared.session().table.push_described(), 0), 0)).collect();
+        let targets = Targets::List(&list);
+        let new = |stop_at_failure| Wait {
+            shared: &shared,
+            targets,
+            stop_at_failure,
+            cursor: 0,
+            failures_seen: 0,
+            number: None,
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        let (mut one, mut other) = (new(true), new(false));
+        for _ in 0..2 {
+            assert!(one.poll(&mut context).is_pending() && other.poll(&mut context).is_pending());
+        }
+        assert_eq!(shared.session().table.waiting(), 3, "each waits, and one for failures");
+        // The first task ends, and both wait for the next one.
+        let mut woken = Vec::new();
+        shared.session().table.done((0, 0), 1, Some(&[]), &mut woken);
+        assert_eq!(woken.len(), 2);
+        assert!(one.poll(&mut context).is_pending() && other.poll(&mut context).is_pending());
+        drop(one);
+        assert_eq!(shared.session().table.waiting(), 1);
+        drop(other);
+        assert_eq!(shared.session().table.waiting(), 0);
+    }
 }

@@ -3,38 +3,36 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::BufMut;
-use dasklet_protocol::v1;
+use dasklet_protocol::{TASK_BYTES, v1};
 
 use crate::{
     argument::{ArgWriter, Args},
     core::{Core, Extent, Hold},
     dependency::Dep,
+    encoded::{BodyRef, EncodedTask},
     error::ClientError,
     graph::Node,
     handle::Segment,
     job::JobCore,
+    options::TaskOptions,
     session::Session,
-    spec::{BodyRef, EncodedTask, TaskOptions, TaskSpec},
+    spec::TaskSpec,
     wire::put_length,
 };
 
 const DEPENDENCIES_FIELD: u32 = 3;
-/// Most bytes of one task.
-const LARGEST_TASK: usize = 4 << 20;
 /// Tasks written for each taking of the lock.
 const BATCH: usize = 2048;
 
-/// Refuses a task that is larger than what one message carries with ease.
-pub(crate) fn check_size(key: &[u8], bytes: usize) -> Result<(), ClientError> {
-    if bytes <= LARGEST_TASK {
+/// Refuses a task that is larger than what the scheduler takes.
+pub(crate) fn check_size(name: impl FnOnce() -> String, bytes: usize) -> Result<(), ClientError> {
+    if bytes <= TASK_BYTES {
         return Ok(());
     }
-    let name = match key {
-        [] => "the task".to_owned(),
-        key => format!("task '{}'", String::from_utf8_lossy(key)),
-    };
     Err(ClientError::BadTask(format!(
-        "{name} has {bytes} bytes of arguments, files and dependencies, more than the {LARGEST_TASK} that travel with a task: put the value and pass its handle"
+        "{} has {bytes} bytes of arguments, files and dependencies, more than the {TASK_BYTES} \
+         that travel with a task: put the value and pass its handle",
+        name()
     )))
 }
 
@@ -86,7 +84,7 @@ pub(crate) fn submit_one(
     let core = &job.core;
     let mut dependencies = Vec::new();
     encode_dependencies(core, &spec.dependencies, &no_node, &mut dependencies)?;
-    check_size(&spec.key, spec.own_bytes() + dependencies.len())?;
+    check_size(|| spec.name(), spec.own_bytes() + dependencies.len())?;
     let _submitting = core.submitting();
     let local = core.shared.change(|session| {
         open_job(session, job)?;
@@ -156,12 +154,12 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, core: &Arc<Core>, writer: &ArgWriter) -> Result<(), ClientError> {
+    fn add(&mut self, core: &Arc<Core>, op: &str, writer: &ArgWriter) -> Result<(), ClientError> {
         let start = self.bytes.len();
         self.bytes.put_slice(writer.encoded());
         let args = self.bytes.len();
         encode_dependencies(core, writer.dependencies(), &no_node, &mut self.bytes)?;
-        check_size(&[], self.bytes.len() - start)?;
+        check_size(|| format!("a task of operation '{op}'"), self.bytes.len() - start)?;
         self.ends.push((args, self.bytes.len()));
         Ok(())
     }
@@ -212,7 +210,7 @@ pub(crate) async fn submit_map<A: Args>(
     for item in items {
         writer.clear();
         item.write_all(&mut writer)?;
-        batch.add(&job.core, &writer)?;
+        batch.add(&job.core, op, &writer)?;
         if batch.ends.len() == BATCH {
             segments.add(batch.submit(job, op)?);
             // On a runtime of one thread nothing goes out while this loop has it.

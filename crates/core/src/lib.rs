@@ -8,6 +8,7 @@ pub mod demand;
 pub mod error;
 pub mod ids;
 pub mod key;
+pub mod progress;
 pub mod quantity;
 pub mod resources;
 
@@ -15,4 +16,5 @@ pub use death::DeathCause;
 pub use error::{ErrorClass, TaskError};
 pub use ids::{Epoch, JobId, RunId, SessionId, SpecId, TaskId, WorkerId};
 pub use key::Key;
+pub use progress::JobProgress;
 pub use resources::Resources;

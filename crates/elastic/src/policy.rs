@@ -21,8 +21,8 @@ pub struct GroupPolicy {
     /// What one member offers, in thousandths.
     #[serde(default)]
     pub shape: Resources,
-    /// The fixed size; with `autoscale` in mode `Auto`, only the initial one. Absent: 1, or the
-    /// minimum where the group scales itself.
+    /// The fixed size. Absent: 1. With `autoscale` in mode `Auto` only the initial size, and 1 or
+    /// nothing means the minimum: Kubernetes fills in 1 where nothing was said.
     #[serde(default)]
     pub replicas: Option<u32>,
     /// Absent: the size is fixed.
@@ -54,7 +54,8 @@ impl GroupPolicy {
     pub fn initial_size(&self) -> u32 {
         match &self.autoscale {
             Some(autoscale) if autoscale.mode == Mode::Auto => {
-                self.replicas.map_or(autoscale.min_replicas, |replicas| autoscale.clamp(replicas))
+                let said = self.replicas.filter(|replicas| *replicas != 1);
+                said.map_or(autoscale.min_replicas, |replicas| autoscale.clamp(replicas))
             }
             _ => self.replicas.unwrap_or(1),
         }
@@ -278,4 +279,23 @@ pub enum OnTimeout {
     Force,
     /// The drain goes on.
     Wait,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_scales_itself_begins_at_its_minimum_unless_more_is_said() {
+        for (replicas, size) in [(None, 2), (Some(0), 2), (Some(1), 2), (Some(3), 3), (Some(9), 5)]
+        {
+            let autoscale = Some(Autoscale::between(2, 5));
+            let policy = GroupPolicy { replicas, autoscale, ..GroupPolicy::default() };
+            assert_eq!(policy.initial_size(), size, "{replicas:?}");
+        }
+        for (replicas, size) in [(None, 1), (Some(0), 0), (Some(7), 7)] {
+            let policy = GroupPolicy { replicas, ..GroupPolicy::default() };
+            assert_eq!(policy.initial_size(), size, "{replicas:?}");
+        }
+    }
 }

@@ -20,5 +20,9 @@ pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Size at which a writer starts the next message, in bytes.
 pub const TARGET_MESSAGE_BYTES: usize = 1 << 20;
 
+/// Most bytes that describe a task: what it runs with its arguments and files, its key, and the
+/// list of what it reads. Larger values are put on a worker, and tasks read them from there.
+pub const TASK_BYTES: usize = 3 << 20;
+
 /// Payload of one data chunk, in bytes.
 pub const CHUNK_BYTES: usize = 512 << 10;

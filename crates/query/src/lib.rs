@@ -21,15 +21,18 @@ mod fault;
 mod file_fault;
 mod json_fault;
 mod local;
+mod local_output;
 mod named;
 mod output;
 mod result;
+mod row_format;
 mod scans;
 mod segments;
 mod session;
 mod slices;
 mod stage_name;
 mod staged;
+mod store_output;
 mod stores;
 mod submit;
 mod tables;
@@ -38,8 +41,9 @@ pub mod worker;
 pub use self::{
     error::QueryError,
     local::run_here,
-    output::{Output, OutputFormat},
+    output::Output,
     result::QueryResult,
+    row_format::OutputFormat,
     session::{QueryOptions, QuerySession},
     staged::{InputKind, Planned, Stage, StageInput, StagedQuery},
     submit::{StageProgress, run},

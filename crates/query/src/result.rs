@@ -7,7 +7,7 @@ use dasklet_core::TaskError;
 use crate::{
     error::QueryError,
     fault,
-    output::{OutputFormat, write_rows},
+    row_format::{OutputFormat, write_rows},
     slices::SliceReader,
     staged::StagedQuery,
 };

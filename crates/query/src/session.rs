@@ -70,6 +70,7 @@ impl QuerySession {
             planner.create_physical_plan(&logical, &state).await.map_err(|error| wrong(&error))?;
         let shown = is_explained.then(|| displayable(physical.as_ref()).indent(false).to_string());
         let query = cut::cut(physical).map_err(|error| wrong(&error))?;
+        query.check_size()?;
         Ok(match shown {
             None => Planned::Query(query),
             Some(physical) => Planned::Explanation(format!(

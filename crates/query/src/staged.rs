@@ -4,6 +4,12 @@ use std::fmt::Write as _;
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use dasklet_client::TASK_BYTES;
+
+use crate::error::QueryError;
+
+/// What the list of a task's inputs may take beside its stage.
+const ROOM_FOR_INPUTS: usize = 64 << 10;
 
 /// What a statement asks for.
 #[derive(Debug, Clone)]
@@ -91,6 +97,21 @@ impl StagedQuery {
         text
     }
 
+    /// Refuses a stage whose part of the plan is too long to travel with its tasks.
+    pub(crate) fn check_size(&self) -> Result<(), QueryError> {
+        let is_long = |stage: &&Stage| stage.body.len() > TASK_BYTES - ROOM_FOR_INPUTS;
+        match self.stages.iter().enumerate().find(|(_, stage)| is_long(stage)) {
+            None => Ok(()),
+            Some((number, stage)) => Err(QueryError::Sql(format!(
+                "stage {number} ({}) takes {} bytes to describe, more than the {TASK_BYTES} that \
+                 travel with a task: its tables have too many files to list; put their rows into \
+                 fewer files, or split the query",
+                stage.name,
+                stage.body.len()
+            ))),
+        }
+    }
+
     /// The names of the result's columns.
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
@@ -101,5 +122,38 @@ impl StagedQuery {
     #[must_use]
     pub fn tasks(&self) -> u64 {
         self.stages.iter().map(|stage| u64::from(stage.tasks)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::Schema;
+
+    use super::*;
+
+    #[test]
+    fn a_stage_that_is_too_long_is_named() {
+        let stage = |bytes| Stage {
+            body: Bytes::from(vec![0; bytes]),
+            tasks: 1,
+            inputs: Vec::new(),
+            outputs: 1,
+            deterministic: true,
+            name: "scan flights".to_owned(),
+            explain: String::new(),
+        };
+        let query = |bytes| StagedQuery {
+            stages: vec![stage(100), stage(bytes)],
+            result: vec![1],
+            schema: Arc::new(Schema::empty()),
+        };
+        assert!(query(1 << 20).check_size().is_ok());
+        let error = query(TASK_BYTES).check_size().unwrap_err().to_string();
+        assert!(
+            error.contains("stage 1 (scan flights)") && error.contains("fewer files"),
+            "{error}"
+        );
     }
 }

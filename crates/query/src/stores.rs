@@ -20,7 +20,8 @@ fn key_of(url: &Url) -> String {
     url[..url::Position::BeforePath].to_owned()
 }
 
-fn connect(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+/// The store that a URL names.
+pub(crate) fn connect(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     if url.scheme() == "file" {
         return Ok(Arc::new(LocalFileSystem::new()));
     }

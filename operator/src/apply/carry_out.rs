@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::join_all;
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::{Gate, Transport, TransportError};
 use crate::{
@@ -81,7 +82,9 @@ impl Executor {
 
     async fn one(&self, key: &Key, write: Write) -> Outcome {
         let _permit = self.gate.enter(key).await;
-        let result = self.act(key, &write).await;
+        let Target { kind, name } = &write.target;
+        let span = tracing::debug_span!("write", kind = kind.as_str(), name);
+        let result = self.act(key, &write).instrument(span).await;
         if let Err(fault) = &result {
             let labels = [write.target.kind.as_str(), fault.reason()];
             self.metrics.write_errors.with_label_values(&labels).inc();

@@ -1,6 +1,6 @@
 //! Requests to the API server, as plain as they are.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Method, Request};
 use kube::Client;
@@ -13,6 +13,9 @@ use crate::{
     watch::read,
     world::Object,
 };
+
+/// A request that takes longer has failed: the API server itself gives up after a minute.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Talks to the API server.
 pub struct Transport {
@@ -201,7 +204,11 @@ impl Transport {
         }
         let request =
             request.body(bytes).map_err(|error| TransportError::Silent(error.to_string()))?;
-        self.client.request_text(request).await.map_err(|error| match error {
+        let answer = tokio::time::timeout(PATIENCE, self.client.request_text(request)).await;
+        let answer = answer.map_err(|_| {
+            TransportError::Silent(format!("no answer within {} s", PATIENCE.as_secs()))
+        })?;
+        answer.map_err(|error| match error {
             kube::Error::Api(status) => TransportError::Refused {
                 code: status.code,
                 reason: status.reason.clone(),

@@ -8,6 +8,7 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
 };
+use tracing::Instrument;
 
 use super::{Detected, LinkError, SchedulerApi};
 use crate::{
@@ -54,6 +55,7 @@ impl Poller {
         let (questions, asked) = watch::channel(link);
         let (orders, ordered) = mpsc::unbounded_channel();
         let nudge = Arc::new(Notify::new());
+        let span = tracing::info_span!("poll", cluster = %key);
         let asking = Asking {
             key,
             api: Arc::clone(&api),
@@ -62,8 +64,11 @@ impl Poller {
             nudge: Arc::clone(&nudge),
             metrics: Arc::clone(&metrics),
         };
-        let tasks =
-            [tokio::spawn(asking.run()), tokio::spawn(carry_out(api, ordered, nudge, metrics))];
+        let obeying = carry_out(api, ordered, nudge, metrics);
+        let tasks = [
+            tokio::spawn(asking.run().instrument(span.clone())),
+            tokio::spawn(obeying.instrument(span)),
+        ];
         Self { questions, orders, tasks }
     }
 
@@ -150,7 +155,7 @@ impl Asking {
                     pause = (FIRST_PAUSE * 2u32.pow(failures.min(6))).min(LONGEST_PAUSE);
                     pause = pause.mul_f64(rand::rng().random_range(0.5..1.0));
                     if failures < FORGIVEN {
-                        tokio::time::sleep(pause).await;
+                        self.rest(pause, true).await;
                         continue;
                     }
                     Sight {
@@ -162,13 +167,23 @@ impl Asking {
                     }
                 }
             };
+            let failed = sight.demand.is_none();
             if self.told.send(Told { key: self.key.clone(), sight }).is_err() {
                 return;
             }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.nudge.notified() => version = None,
+            if self.rest(pause, failed).await {
+                version = None;
             }
+        }
+    }
+
+    /// Waits before the next question; whether that is to be answered at once.
+    async fn rest(&mut self, pause: Duration, failed: bool) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            () = self.nudge.notified() => true,
+            // Its pod may just have become ready.
+            _ = self.asked.changed(), if failed => true,
         }
     }
 }
@@ -191,7 +206,7 @@ async fn carry_out(
     while let Some(order) = orders.recv().await {
         // Each by itself: a slow answer about one delays no other.
         let (api, nudge, metrics) = (Arc::clone(&api), Arc::clone(&nudge), Arc::clone(&metrics));
-        tokio::spawn(async move {
+        let work = async move {
             for pause_millis in [50, 250, 1000] {
                 match obey(&*api, &order).await {
                     Ok(()) => {
@@ -206,7 +221,8 @@ async fn carry_out(
                 }
                 tokio::time::sleep(Duration::from_millis(pause_millis)).await;
             }
-        });
+        };
+        tokio::spawn(work.in_current_span());
     }
 }
 

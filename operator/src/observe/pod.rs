@@ -58,6 +58,10 @@ pub struct Container {
     pub restarts: u32,
     /// Whether it is an init container.
     pub init: bool,
+    /// How long its process ran, in microseconds, if it has ended and the kubelet says so.
+    pub ran_micros: Option<u64>,
+    /// When its process ended, in microseconds since 1970, if the kubelet says so.
+    pub ended_micros: Option<u64>,
 }
 
 /// How a container stands.
@@ -106,6 +110,20 @@ impl Pod {
                     .iter()
                     .filter(|container| !container.init)
                     .any(|container| matches!(container.state, ContainerState::Terminated { .. }))
+    }
+
+    /// When the last of its processes ended, in microseconds since 1970, if the kubelet says so.
+    #[must_use]
+    pub fn ended_micros(&self) -> Option<u64> {
+        let own = self.containers.iter().filter(|container| !container.init);
+        own.filter_map(|container| container.ended_micros).max()
+    }
+
+    /// How long the longest of its processes that have ended ran, if the kubelet says so.
+    #[must_use]
+    pub fn ran_micros(&self) -> Option<u64> {
+        let own = self.containers.iter().filter(|container| !container.init);
+        own.filter_map(|container| container.ran_micros).max()
     }
 
     /// True where all its containers run.

@@ -50,6 +50,11 @@ pub fn plan(
     if hold != Some(Hold::OtherOperator) {
         job::plan_jobs(settings, observed, &address, memory, now_micros, &mut plan);
     }
+    for note in &memory.untold {
+        if plan.writes.iter().all(|write| write.target.name != note.name) {
+            plan.event(note.clone());
+        }
+    }
     delay_failed(memory, now_micros, &mut plan);
     plan
 }

@@ -55,8 +55,8 @@ impl<'a> Conditions<'a> {
     }
 
     /// The conditions, and an event for each that somebody should hear of: something is wrong,
-    /// or not wrong any more, or has come to its end. The events belong to the write of the
-    /// status, so that a change is told once.
+    /// or not wrong any more, or has come to its end; of `silent` ones only the end. The events
+    /// belong to the write of the status, so that a change is told once.
     pub fn tell(
         self,
         about: (Kind, &str, &str),
@@ -71,7 +71,8 @@ impl<'a> Conditions<'a> {
             let healed = before.is_some_and(is_wrong);
             let bad = is_wrong(condition);
             let end = ENDS.contains(&condition.kind.as_str()) && condition.status == "True";
-            if same || !(bad || healed || end) || silent.contains(&condition.kind.as_str()) {
+            let silent = silent.contains(&condition.kind.as_str()) && !end;
+            if same || !(bad || healed || end) || silent {
                 continue;
             }
             let warning = bad || end && condition.kind == FAILED;
@@ -83,7 +84,13 @@ impl<'a> Conditions<'a> {
             );
             let reason =
                 if condition.reason.is_empty() { &condition.kind } else { &condition.reason };
-            notes.push(EventNote::new(about, warning, reason, &condition.message, &once));
+            let note = EventNote::new(about, warning, reason, &condition.message, &once);
+            // Two conditions may say the same.
+            let told =
+                |told: &EventNote| (&told.reason, &told.message) == (&note.reason, &note.message);
+            if !notes.iter().any(told) {
+                notes.push(note);
+            }
         }
         (self.new, notes)
     }
@@ -92,7 +99,7 @@ impl<'a> Conditions<'a> {
 /// Conditions that are told when they become true.
 const ENDS: [&str; 4] = [SUSPENDED, RUNNING, COMPLETE, FAILED];
 /// Reasons for which a condition is false without anything being wrong.
-const EXPECTED: [&str; 9] = [
+const EXPECTED: [&str; 11] = [
     reason::STARTING,
     reason::ENOUGH,
     reason::SUSPENDED,
@@ -102,8 +109,57 @@ const EXPECTED: [&str; 9] = [
     "Awake",
     "NotFailed",
     "Active",
+    "Paused",
+    // Why it is not known, the cluster's condition about its scheduler says.
+    "DemandUnknown",
 ];
 
 fn is_wrong(condition: &Condition) -> bool {
     condition.status == "False" && !EXPECTED.contains(&condition.reason.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(kind: &str, status: bool, word: &str) -> Vec<(bool, String)> {
+        let mut conditions = Conditions::new(&[], 1, 1_000_000);
+        conditions.set(kind, status, word, "words");
+        let (_, notes) = conditions.tell((Kind::Job, "j", "u"), &[COMPLETE]);
+        notes.into_iter().map(|note| (note.warning, note.reason)).collect()
+    }
+
+    #[test]
+    fn what_is_normal_warns_nobody() {
+        for (kind, status, word) in [
+            ("WorkersReady", false, reason::STARTING),
+            ("SchedulerReady", false, reason::SUSPENDED),
+            ("Active", false, "Paused"),
+            ("Active", false, "DemandUnknown"),
+            (COMPLETE, false, reason::RUNNING),
+            ("Ready", true, reason::SERVING),
+        ] {
+            let told = told(kind, status, word);
+            assert!(told.is_empty(), "{kind} {word}: {told:?}");
+        }
+        assert_eq!(told(COMPLETE, true, reason::SUCCEEDED), [(false, "Succeeded".to_owned())]);
+        assert_eq!(told(RUNNING, true, reason::RUNNING), [(false, "Running".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_wrong_warns_once() {
+        let mut conditions = Conditions::new(&[], 1, 1_000_000);
+        conditions.set(RUNNING, false, reason::BACKOFF_LIMIT_EXCEEDED, "exit code 2");
+        conditions.set(FAILED, true, reason::BACKOFF_LIMIT_EXCEEDED, "exit code 2");
+        let (conditions, notes) = conditions.tell((Kind::Job, "j", "u"), &[]);
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].warning);
+        let again = Conditions {
+            old: &conditions,
+            generation: 1,
+            now_micros: 9_000_000,
+            new: conditions.clone(),
+        };
+        assert!(again.tell((Kind::Job, "j", "u"), &[]).1.is_empty());
+    }
 }

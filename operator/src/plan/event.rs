@@ -33,7 +33,22 @@ impl EventNote {
         message: &str,
         once: &str,
     ) -> Self {
+        let mut note = Self::single((kind, object, uid), warning, reason, message, once);
         let mark = crate::template::fingerprint(&serde_json::json!([uid, reason, once]));
+        note.name = format!("{object}.{mark}");
+        note
+    }
+
+    /// An event of which there is one for `once`, whatever its reason is.
+    #[must_use]
+    pub fn single(
+        (kind, object, uid): (Kind, &str, &str),
+        warning: bool,
+        reason: &str,
+        message: &str,
+        once: &str,
+    ) -> Self {
+        let mark = crate::template::fingerprint(&serde_json::json!([uid, once]));
         Self {
             name: format!("{object}.{mark}"),
             kind,

@@ -15,7 +15,7 @@ use super::{
     clock::rfc3339,
     condition::Conditions,
     event::EventNote,
-    memory::Memory,
+    memory::{Failure, Memory},
     parts::candidate,
     policy::autoscaler,
     reachable::Scene,
@@ -41,33 +41,17 @@ pub fn tell(
     let mut conditions = Conditions::new(&old.conditions, meta.generation, scene.now_micros);
     accepted(group, &mut conditions);
     let name = &meta.name;
-    let refusal = [
-        Target::new(Kind::Pod, name),
-        Target::new(Kind::Template, name),
-        Target::new(Kind::Template, &candidate(name)),
-    ]
-    .into_iter()
-    .find_map(|target| memory.failures.get(&target));
-    match refusal {
+    match refusal(name, memory) {
         Some(failure) if failure.reason == "Invalid" => {
             let words = format!("{}. Workers that run stay as they are", failure.message);
             conditions.set(TEMPLATES_VALID, false, reason::TEMPLATE_REFUSED, words);
         }
         _ => conditions.set(TEMPLATES_VALID, true, reason::VALID, "the API server takes the pods"),
     }
-    let lack = format!("{} of {} workers serve", state.serving, decided.desired);
-    if state.serving >= decided.desired {
-        conditions.set(WORKERS_READY, true, reason::ENOUGH, lack);
-    } else if let Some(failure) = refusal {
-        let words = format!("{lack}: {}", failure.message);
-        conditions.set(WORKERS_READY, false, failure.reason, words);
-    } else if let Some(found) = state.troubles.first() {
-        conditions.set(WORKERS_READY, false, found.reason, format!("{lack}: {}", found.message));
-    } else if decided.withheld > 0 {
-        let words = format!("{lack}: {}", decided.reason);
-        conditions.set(WORKERS_READY, false, "StartsFailed", words);
-    } else {
-        conditions.set(WORKERS_READY, false, reason::STARTING, lack);
+    let count = format!("{} of {} workers serve", state.serving, decided.desired);
+    match lack(name, state, memory) {
+        None => conditions.set(WORKERS_READY, true, reason::ENOUGH, count),
+        Some((word, words)) => conditions.set(WORKERS_READY, false, word, count + &words),
     }
     match (state.starting, state.draining, state.outdated) {
         (0, 0, 0) => conditions.set(PROGRESSING, false, reason::ENOUGH, "nothing is on its way"),
@@ -113,6 +97,33 @@ pub fn tell(
     let pause = scene.settings.status_pause_micros;
     write_status(&told, old, &new, scene.now_micros, pause, memory, plan);
     hand_down(group, state, plan);
+}
+
+/// Why the API server does not take the group's pods.
+fn refusal<'m>(group: &str, memory: &'m Memory) -> Option<&'m Failure> {
+    [
+        Target::new(Kind::Pod, group),
+        Target::new(Kind::Template, group),
+        Target::new(Kind::Template, &candidate(group)),
+    ]
+    .into_iter()
+    .find_map(|target| memory.failures.get(&target))
+}
+
+/// Why fewer workers of a group serve than are wanted: one word, and what to add to their count.
+pub fn lack(group: &str, state: &GroupState, memory: &Memory) -> Option<(&'static str, String)> {
+    if state.serving >= state.plan.desired {
+        return None;
+    }
+    Some(if let Some(failure) = refusal(group, memory) {
+        (failure.reason, format!(": {}", failure.message))
+    } else if let Some(found) = state.troubles.first() {
+        (found.reason, format!(": {}", found.message))
+    } else if state.plan.withheld > 0 {
+        ("StartsFailed", format!(": {}", state.plan.reason))
+    } else {
+        (reason::STARTING, String::new())
+    })
 }
 
 /// Dask's tools read the size where they used to write it: a group that the operator made carries

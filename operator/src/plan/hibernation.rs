@@ -1,5 +1,7 @@
 //! Clusters at rest: suspended by their users, or hibernating because they were idle.
 
+use std::sync::Arc;
+
 use dasklet_api::{IdleAction, names as api_names};
 use serde_json::json;
 
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     names::{self, HIBERNATED, WAKE},
-    observe::{ClusterObject, Observed},
+    observe::{ClusterObject, Deployment, Observed},
 };
 
 /// Why a cluster has no pods.
@@ -26,7 +28,12 @@ pub enum Rest {
 /// Whether a cluster rests. That it hibernates is written on its scheduler's deployment, with the
 /// value that the wake annotation had: another value wakes it, and so does a job.
 pub fn rest(cluster: &ClusterObject, observed: &Observed) -> Rest {
-    if cluster.spec.as_ref().is_ok_and(|spec| spec.suspend == Some(true)) {
+    let suspended = match &cluster.spec {
+        Ok(spec) => spec.suspend == Some(true),
+        // What cannot be read changes nothing.
+        Err(_) => scheduler(observed).is_some_and(|deployment| deployment.replicas == 0),
+    };
+    if suspended {
         return Rest::Suspended;
     }
     let wake = cluster.meta.annotation(WAKE).unwrap_or_default();
@@ -34,9 +41,12 @@ pub fn rest(cluster: &ClusterObject, observed: &Observed) -> Rest {
     if hibernated && !has_jobs(observed) { Rest::Hibernating } else { Rest::Awake }
 }
 
+fn scheduler(observed: &Observed) -> Option<&Arc<Deployment>> {
+    observed.deployments.get(&names::scheduler(&observed.key.name))
+}
+
 fn hibernated_at(observed: &Observed) -> Option<&str> {
-    let deployment = observed.deployments.get(&names::scheduler(&observed.key.name))?;
-    deployment.meta.annotation(HIBERNATED)
+    scheduler(observed)?.meta.annotation(HIBERNATED)
 }
 
 fn has_jobs(observed: &Observed) -> bool {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use dasklet_api::{DaskJobSpec, DaskJobStatus, ShutdownPolicy};
+use dasklet_api::{DaskJobSpec, DaskJobStatus, ShutdownPolicy, conditions::SUSPENDED};
 use serde_json::{Value, json};
 
 use super::{
+    attempt,
     clock::{parse_time, rfc3339},
     job_status::{self, Stand, Standing},
     memory::Memory,
@@ -24,13 +25,13 @@ const KUBELET_PATIENCE_MICROS: u64 = 15_000_000;
 
 /// What a job's plan is made from.
 #[derive(Clone, Copy)]
-struct Desk<'a> {
-    settings: &'a Settings,
-    observed: &'a Observed,
-    address: &'a str,
-    job: &'a JobObject,
-    spec: &'a DaskJobSpec,
-    now: u64,
+pub(super) struct Desk<'a> {
+    pub settings: &'a Settings,
+    pub observed: &'a Observed,
+    pub address: &'a str,
+    pub job: &'a JobObject,
+    pub spec: &'a DaskJobSpec,
+    pub now: u64,
 }
 
 /// Whether a job has ended.
@@ -47,6 +48,7 @@ pub fn plan_jobs(
     now: u64,
     plan: &mut Plan,
 ) {
+    attempt::forget(observed, memory);
     for job in observed.jobs.values().filter(|job| !job.meta.deleting) {
         let Ok(spec) = &job.spec else {
             let stand = Standing::invalid(job.fault().unwrap_or_default());
@@ -66,7 +68,7 @@ pub fn plan_jobs(
     }
 }
 
-fn step(desk: &Desk<'_>, memory: &Memory, plan: &mut Plan) -> Standing {
+fn step(desk: &Desk<'_>, memory: &mut Memory, plan: &mut Plan) -> Standing {
     let Some(cluster) = cluster_name(desk) else {
         return Standing::new(Stand::NoCluster(
             "no DaskCluster has the labels of spec.clusterSelector: create one, or correct them"
@@ -98,8 +100,8 @@ fn step(desk: &Desk<'_>, memory: &Memory, plan: &mut Plan) -> Standing {
         return standing;
     }
     match pod {
-        None => begin(desk, &mut standing, plan),
-        Some(pod) => follow(desk, pod, &mut standing, plan),
+        None => begin(desk, &mut standing, memory, plan),
+        Some(pod) => attempt::follow(desk, pod, &mut standing, memory, plan),
     }
     over_time(desk, pod, &mut standing, plan);
     standing
@@ -190,7 +192,11 @@ fn cluster_body(desk: &Desk<'_>, template: &dasklet_api::ClusterTemplate) -> Val
 }
 
 /// Creates the runner once the scheduler takes work.
-fn begin(desk: &Desk<'_>, standing: &mut Standing, plan: &mut Plan) {
+fn begin(desk: &Desk<'_>, standing: &mut Standing, memory: &mut Memory, plan: &mut Plan) {
+    if let Some(words) = attempt::waits(desk, standing.attempt, memory, plan) {
+        standing.stand = Stand::Again(words);
+        return;
+    }
     let Some(scheduler) = scheduler_pod(desk.observed).filter(|pod| pod.is_ready()) else {
         standing.stand = Stand::Waiting;
         return;
@@ -201,6 +207,7 @@ fn begin(desk: &Desk<'_>, standing: &mut Standing, plan: &mut Plan) {
         spec: desk.spec,
         cluster: &desk.observed.key.name,
         scheduler_address: desk.address,
+        scheduler_life: &attempt::life(scheduler),
         place: &desk.settings.place,
     };
     let mut body = template::runner(&from, standing.attempt);
@@ -215,77 +222,7 @@ fn begin(desk: &Desk<'_>, standing: &mut Standing, plan: &mut Plan) {
     plan.write(Stage::Pods, target, Action::Create { kind: Kind::Pod, body });
 }
 
-/// What the runner's state means.
-fn follow(desk: &Desk<'_>, pod: &Arc<Pod>, standing: &mut Standing, plan: &mut Plan) {
-    if !pod.meta.is_owned_by(&desk.job.meta.uid) {
-        standing.stand = Stand::NoCluster(format!(
-            "pod {} exists and is not this job's: delete it, or rename the job",
-            pod.meta.name
-        ));
-        return;
-    }
-    let trouble = super::trouble::trouble(pod);
-    standing.stand = match pod.phase {
-        PodPhase::Pending => Stand::Starting(
-            trouble.map_or_else(|| format!("pod {} starts", pod.meta.name), |found| found.message),
-        ),
-        PodPhase::Running => Stand::Running(
-            trouble.map_or_else(|| format!("pod {} runs", pod.meta.name), |found| found.message),
-        ),
-        PodPhase::Succeeded => Stand::Succeeded,
-        PodPhase::Failed if pod.reason == "DeadlineExceeded" => Stand::OverTime,
-        PodPhase::Failed => {
-            let words = trouble.map_or_else(
-                || format!("pod {} failed: {}", pod.meta.name, pod.message),
-                |found| found.message,
-            );
-            match infrastructure(desk, pod) {
-                Some(why) => {
-                    // The same attempt again, under the same name, once this pod is gone.
-                    delete_pod(desk, pod, plan);
-                    Stand::Again(format!("{why}; this does not count as an attempt"))
-                }
-                None if standing.attempt <= desk.spec.backoff_limit.unwrap_or(0) => {
-                    standing.attempt += 1;
-                    standing.runner = Some(names::runner(&desk.job.meta.name, standing.attempt));
-                    Stand::Again(words)
-                }
-                None => Stand::Failed(words),
-            }
-        }
-    };
-}
-
-/// Why a runner's failure is not the job's own.
-fn infrastructure(desk: &Desk<'_>, pod: &Pod) -> Option<String> {
-    let name = &pod.meta.name;
-    let reasons = [
-        "Evicted",
-        "NodeLost",
-        "Shutdown",
-        "NodeShutdown",
-        "Terminated",
-        "Preempting",
-        "UnexpectedAdmissionError",
-        "NodeAffinity",
-        "OutOfcpu",
-        "OutOfmemory",
-        "OutOfpods",
-    ];
-    if reasons.contains(&pod.reason.as_str()) {
-        return Some(format!("pod {name}: {} {}", pod.reason, pod.message));
-    }
-    if let Some(disruption) = &pod.disruption {
-        return Some(format!("pod {name} was ended from outside: {disruption}"));
-    }
-    let scheduler = scheduler_pod(desk.observed);
-    let lost = scheduler.is_none_or(|scheduler| {
-        scheduler.ready_since_micros.is_none_or(|since| since > pod.meta.created_micros)
-    });
-    lost.then(|| format!("the scheduler was lost while pod {name} ran"))
-}
-
-fn delete_pod(desk: &Desk<'_>, pod: &Pod, plan: &mut Plan) {
+pub(super) fn delete_pod(desk: &Desk<'_>, pod: &Pod, plan: &mut Plan) {
     if pod.meta.deleting || !pod.meta.is_owned_by(&desk.job.meta.uid) {
         return;
     }
@@ -303,8 +240,14 @@ fn delete_pod(desk: &Desk<'_>, pod: &Pod, plan: &mut Plan) {
 
 fn deadline(desk: &Desk<'_>) -> Option<u64> {
     let seconds = desk.spec.active_deadline_seconds?;
-    let started = desk.job.status.start_time.as_deref().and_then(parse_time);
-    Some(started.unwrap_or(desk.job.meta.created_micros) + seconds * 1_000_000)
+    let (status, created) = (&desk.job.status, desk.job.meta.created_micros);
+    let started = status.start_time.as_deref().and_then(parse_time);
+    // The time that a job was suspended does not count.
+    let awake = status.conditions.iter().find(|found| found.kind == SUSPENDED);
+    let awake = awake.filter(|found| found.status == "False");
+    let awake = awake.and_then(|found| parse_time(found.last_transition_time.as_deref()?));
+    let begun = started.unwrap_or_else(|| awake.map_or(created, |awake| awake.max(created)));
+    Some(begun + seconds * 1_000_000)
 }
 
 fn over_time(desk: &Desk<'_>, pod: Option<&Arc<Pod>>, standing: &mut Standing, plan: &mut Plan) {
@@ -375,6 +318,7 @@ pub(super) fn times(
         // A run that was too short to be seen running has started all the same.
         Stand::Succeeded => (started(), Some(rfc3339(now))),
         Stand::Failed(_) | Stand::OverTime => (old.start_time.clone(), Some(rfc3339(now))),
+        Stand::Suspended => (None, None),
         _ => (old.start_time.clone(), None),
     }
 }

@@ -87,7 +87,7 @@ pub fn tell(job: &JobObject, standing: Standing, now: u64, memory: &mut Memory, 
     };
     let (start_time, end_time) = times(stand, old, now);
     let about = (Kind::Job, meta.name.as_str(), meta.uid.as_str());
-    let (conditions, notes) = conditions.tell(about, &[COMPLETE, CLUSTER_READY]);
+    let (conditions, notes) = conditions.tell(about, &[COMPLETE, CLUSTER_READY, SUSPENDED]);
     let new = DaskJobStatus {
         job_status: Some(phase.to_owned()),
         cluster_name: standing.cluster.or_else(|| old.cluster_name.clone()),

@@ -62,6 +62,10 @@ pub fn remember(
         memory.first_seen = now_micros;
     }
     let alive = worker.pod.is_some_and(|pod| !pod.is_dead());
+    memory.seen_alive |= alive;
+    if let Some(pod) = worker.pod.filter(|pod| pod.is_dead()) {
+        memory.ended_at.get_or_insert(pod.ended_micros().unwrap_or(now_micros).min(now_micros));
+    }
     if alive && !seen.is_empty() {
         memory.served_since.get_or_insert(now_micros);
         memory.absent_since = None;
@@ -107,8 +111,10 @@ fn phase(
     }
     let Some(pod) = worker.pod else { return (Phase::Pending, created) };
     if pod.is_dead() {
-        let served = memory.served_since.is_some_and(|since| now > since + SERVED_MICROS);
-        return (Phase::Failed { served }, created);
+        // Workers of other engines end by themselves once they are drained.
+        let drained = Intent::of(meta, now).is_some();
+        let failed = Phase::Failed { served: has_served(memory, pod, now) };
+        return (if drained { Phase::Drained } else { failed }, created);
     }
     let all_drained =
         !seen.is_empty() && seen.iter().all(|member| member.state == MemberState::Drained);
@@ -147,6 +153,16 @@ fn phase(
         return (phase, created);
     }
     (unseen(pod, memory, sight), created.max(memory.absent_since.unwrap_or(0)))
+}
+
+/// Whether a worker whose process has ended had served.
+fn has_served(memory: &WorkerMemory, pod: &Pod, now: u64) -> bool {
+    let ended = memory.ended_at.unwrap_or(now);
+    match memory.served_since {
+        Some(since) => ended > since + SERVED_MICROS,
+        // It ended before this operator began: only the kubelet can tell.
+        None => !memory.seen_alive && pod.ran_micros().is_some_and(|ran| ran > SERVED_MICROS),
+    }
 }
 
 /// A worker that the scheduler does not name.
@@ -296,5 +312,43 @@ mod tests {
             let phase = phase_of(&dead, &sight(vec![]), &mut memory, 100 * SECOND);
             assert_eq!(phase, Phase::Failed { served });
         }
+    }
+
+    #[test]
+    fn whether_it_had_served_does_not_change_while_its_pod_is_looked_at() {
+        let mut memory = WorkerMemory { served_since: Some(SECOND), ..WorkerMemory::default() };
+        let dead = pod(|pod| {
+            pod.phase = PodPhase::Failed;
+            pod.containers[0].ended_micros = Some(6 * SECOND);
+        });
+        for now in [6, 30, 300] {
+            let phase = phase_of(&dead, &sight(vec![]), &mut memory, now * SECOND);
+            assert_eq!(phase, Phase::Failed { served: false }, "at {now} s");
+        }
+    }
+
+    #[test]
+    fn of_one_that_ended_before_the_operator_began_the_kubelet_tells() {
+        for (ran, served) in [(3 * SECOND, false), (30 * SECOND, true)] {
+            let dead = pod(|pod| {
+                pod.phase = PodPhase::Failed;
+                pod.containers[0].ran_micros = Some(ran);
+            });
+            let mut memory = WorkerMemory::default();
+            let phase = phase_of(&dead, &sight(vec![]), &mut memory, 100 * SECOND);
+            assert_eq!(phase, Phase::Failed { served });
+        }
+    }
+
+    #[test]
+    fn one_that_ends_by_itself_after_its_drain_has_not_failed() {
+        let intent = Intent { since: SECOND, deadline: None, reason: DrainReason::ScaleDown };
+        let ended = pod(|pod| {
+            pod.phase = PodPhase::Succeeded;
+            pod.meta.annotations.insert(names::DRAIN.to_owned(), intent.text());
+        });
+        let mut memory = WorkerMemory { served_since: Some(SECOND), ..WorkerMemory::default() };
+        let phase = phase_of(&ended, &sight(vec![]), &mut memory, 100 * SECOND);
+        assert_eq!(phase, Phase::Drained);
     }
 }

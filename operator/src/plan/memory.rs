@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use dasklet_elastic::GroupHistory;
 
-use super::write::Target;
+use super::{event::EventNote, write::Target};
 
 /// One cluster's memory. An empty one is right after a restart.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +21,12 @@ pub struct Memory {
     pub verified: BTreeMap<String, String>,
     /// When dask-kubernetes' finalizer was last removed.
     pub stripped_at: Option<u64>,
+    /// Events that the API server could not take.
+    pub untold: Vec<EventNote>,
+    /// When runner pods were first seen to have ended, by their identity.
+    pub ended_runners: HashMap<String, u64>,
+    /// How often in a row jobs were interrupted by no fault of theirs, by the job's identity.
+    pub interruptions: HashMap<String, u32>,
 }
 
 /// One worker's memory.
@@ -34,6 +40,12 @@ pub struct WorkerMemory {
     pub absent_since: Option<u64>,
     /// When the scheduler was last asked to drain it, or to keep it.
     pub ordered_at: Option<u64>,
+    /// Whether its process was ever seen not to have ended.
+    pub seen_alive: bool,
+    /// When its process ended.
+    pub ended_at: Option<u64>,
+    /// Whether an event has told of its end.
+    pub end_told: bool,
 }
 
 /// A write that failed.

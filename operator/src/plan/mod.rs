@@ -4,6 +4,7 @@
 //! belongs to it. What it needs from one time to the next is in [`Memory`]; all of that may be
 //! lost at any time without harm, because intent is written to the objects before it is acted on.
 
+mod attempt;
 mod carry;
 mod clock;
 mod cluster;

@@ -12,6 +12,8 @@ pub struct Link {
     pub url: String,
     /// Its address for Dask's own protocol, for schedulers without that API.
     pub tcp: String,
+    /// Whether its pod is ready.
+    pub ready: bool,
     /// The demand to ask for.
     pub request: DemandRequest,
     /// Answer after so long even if nothing has changed.

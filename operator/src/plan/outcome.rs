@@ -10,6 +10,9 @@ const FIRST_MICROS: u64 = 250_000;
 /// Longest wait between failed writes.
 const LONGEST_MICROS: u64 = 60_000_000;
 
+/// Most events of a cluster that are kept for another try.
+const MOST_UNTOLD: usize = 64;
+
 /// Why a write failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -85,11 +88,21 @@ pub fn note(
     }
     let fault = match result {
         Ok(()) => {
-            memory.failures.remove(&write.target);
+            forget(memory, write);
             return None;
         }
         Err(fault) => fault,
     };
+    if let Action::Event(event) = &write.action {
+        if !matches!(fault, Fault::Unavailable(_)) || memory.untold.len() >= MOST_UNTOLD {
+            // Nobody may tell it, or nothing is left that it is about.
+            forget(memory, write);
+            return None;
+        }
+        if !memory.untold.contains(event) {
+            memory.untold.push(event.clone());
+        }
+    }
     let rounds = memory.failures.get(&write.target).map_or(0, |failure| failure.rounds);
     let full = FIRST_MICROS.saturating_mul(1 << rounds.min(16)).min(LONGEST_MICROS);
     // Between half and all of it, so that objects that failed together do not come together.
@@ -103,6 +116,13 @@ pub fn note(
     };
     memory.failures.insert(write.target.clone(), failure);
     Some(wait)
+}
+
+fn forget(memory: &mut Memory, write: &Write) {
+    memory.failures.remove(&write.target);
+    if let Action::Event(event) = &write.action {
+        memory.untold.retain(|untold| untold.name != event.name);
+    }
 }
 
 fn fingerprint_of(write: &Write) -> Option<String> {
@@ -120,7 +140,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::write::Stage;
+    use crate::plan::{event::EventNote, write::Stage};
 
     #[test]
     fn waits_grow_are_bounded_and_end_with_a_success() {
@@ -143,5 +163,24 @@ mod tests {
         assert!(failure.message.contains("Raise the quota"), "{}", failure.message);
         assert_eq!(note(&mut memory, &write, Ok(()), 0, 1.0), None);
         assert!(memory.failures.is_empty());
+    }
+
+    #[test]
+    fn an_event_is_told_later_if_the_server_is_away_and_never_if_it_is_forbidden() {
+        let mut memory = Memory::default();
+        let event = EventNote::new((Kind::Group, "g", "u"), true, "R", "words", "1");
+        let write = Write {
+            stage: Stage::Tell,
+            target: Target::new(Kind::Event, &event.name),
+            action: Action::Event(event.clone()),
+        };
+        for _ in 0..2 {
+            let fault = Fault::Unavailable("etcd is away".to_owned());
+            assert!(note(&mut memory, &write, Err(fault), 0, 1.0).is_some());
+            assert_eq!(memory.untold, [event.clone()]);
+        }
+        let fault = Fault::Forbidden("no".to_owned());
+        assert_eq!(note(&mut memory, &write, Err(fault), 0, 1.0), None);
+        assert!(memory.untold.is_empty() && memory.failures.is_empty());
     }
 }

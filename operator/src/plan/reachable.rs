@@ -114,6 +114,7 @@ pub fn link<'g>(
     Some(Link {
         url: scene.settings.url(&key.namespace, &key.name, &pod.ip, pod.http_port),
         tcp: format!("tcp://{}:8786", pod.ip),
+        ready: pod.is_ready(),
         request,
         wait_micros,
         pause_micros,

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{
     condition::Conditions,
     event::EventNote,
+    group_status::lack,
     hibernation::Rest,
     memory::{Failure, Memory},
     parts,
@@ -25,6 +26,9 @@ use super::{
     write::{Action, Kind, Plan, Stage, Target},
 };
 use crate::{names, observe::Meta, template::merge_diff};
+
+/// A scheduler that is ready answers within this.
+const ANSWERS_MICROS: u64 = 5_000_000;
 
 /// What was found about a spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +68,7 @@ pub fn tell(
     }
     templates(&mut conditions, memory);
     scheduler(scene, rest, part_failure, &mut conditions);
-    workers(states, &mut conditions);
+    workers(states, memory, &mut conditions);
     rests(rest, scene, &mut conditions);
     summary(verdict, states, &mut conditions);
     let default = states.get(&names::default_group(&meta.name));
@@ -195,36 +199,38 @@ fn scheduler(
         conditions.set(SCHEDULER_READY, false, reason::STARTING, words);
         return;
     };
+    // It is asked at once, and again if the question went astray.
+    let young = pod.ready_since_micros.is_some_and(|at| scene.now_micros < at + ANSWERS_MICROS);
     if let Some(found) = trouble(pod) {
         conditions.set(SCHEDULER_READY, false, found.reason, found.message);
     } else if !pod.is_ready() {
         let words = format!("pod {} starts", pod.meta.name);
         conditions.set(SCHEDULER_READY, false, reason::STARTING, words);
-    } else if let (Some(error), None) = (&scene.sight.error, &scene.sight.demand) {
+    } else if let (Some(error), None, false) = (&scene.sight.error, &scene.sight.demand, young) {
         let words = format!(
             "pod {} runs but the operator cannot reach it: {error}. Check network policies and the \
              scheduler's log",
             pod.meta.name
         );
         conditions.set(SCHEDULER_READY, false, reason::SCHEDULER_UNREACHABLE, words);
+    } else if scene.sight.demand.is_none() {
+        let words = format!("pod {} runs; its first answer is awaited", pod.meta.name);
+        conditions.set(SCHEDULER_READY, false, reason::STARTING, words);
     } else {
         conditions.set(SCHEDULER_READY, true, reason::SERVING, "the scheduler serves");
     }
 }
 
-fn workers(states: &BTreeMap<String, GroupState>, conditions: &mut Conditions<'_>) {
+fn workers(
+    states: &BTreeMap<String, GroupState>,
+    memory: &Memory,
+    conditions: &mut Conditions<'_>,
+) {
     for (name, state) in states {
-        let desired = state.plan.desired;
-        if state.serving >= desired {
-            continue;
-        }
-        let lack = format!("{} of {desired} workers of group {name} serve", state.serving);
-        match state.troubles.first() {
-            Some(found) => {
-                let words = format!("{lack}: {}", found.message);
-                conditions.set(WORKERS_READY, false, found.reason, words);
-            }
-            None => conditions.set(WORKERS_READY, false, reason::STARTING, lack),
+        if let Some((word, words)) = lack(name, state, memory) {
+            let (serving, desired) = (state.serving, state.plan.desired);
+            let words = format!("{serving} of {desired} workers of group {name} serve{words}");
+            conditions.set(WORKERS_READY, false, word, words);
         }
     }
     conditions.set(WORKERS_READY, true, reason::ENOUGH, "as many workers serve as are wanted");

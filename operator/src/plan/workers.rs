@@ -61,6 +61,8 @@ struct Seen<'a> {
     member: GroupMember,
     references: Vec<MemberRef>,
     state_drains: bool,
+    connected: bool,
+    end_told: bool,
 }
 
 /// Plans the workers of every group, and says what was decided.
@@ -132,6 +134,8 @@ fn look<'a>(worker: Worker<'a>, scene: &Scene<'_>, memory: &mut Memory) -> Seen<
         member,
         state_drains: !members.is_empty() && members.iter().all(drains),
         references: members.into_iter().map(member::reference).collect(),
+        connected: remembered.served_since.is_some(),
+        end_told: remembered.end_told,
     }
 }
 
@@ -163,7 +167,9 @@ fn carry_out(
     let deadline = decided.drain_deadline_seconds.map(|limit| now + (limit * 1e6) as u64);
     for removal in &decided.remove {
         let Some(seen) = find(&removal.member) else { continue };
-        tell_death(&seen.worker, group, removal.cause, plan);
+        if !seen.end_told && tell_end(seen, group, removal.cause, plan) {
+            memory.workers.entry(seen.member.instance.clone()).or_default().end_told = true;
+        }
         // What failed to start stays to be looked at until another try is due.
         if removal.cause == RemovalCause::FailedStart && decided.withheld > 0 {
             continue;
@@ -207,8 +213,9 @@ fn count(seen: &[Seen<'_>], policy: &GroupPolicy) -> GroupState {
             Phase::Draining { .. } | Phase::Drained => state.draining += 1,
             Phase::Failed { .. } => {}
         }
-        let serves = matches!(seen.member.phase, Phase::Serving { .. });
-        if let Some(found) = seen.worker.pod.and_then(|pod| trouble(pod)).filter(|_| !serves) {
+        let wanted =
+            matches!(seen.member.phase, Phase::Pending | Phase::Starting | Phase::Failed { .. });
+        if let Some(found) = seen.worker.pod.and_then(|pod| trouble(pod)).filter(|_| wanted) {
             state.troubles.push(found);
         }
         if !seen.worker.is_leaving() && !matches!(seen.member.phase, Phase::Failed { .. }) {
@@ -347,16 +354,24 @@ pub(super) fn delete(worker: &Worker<'_>, target: &Target, plan: &mut Plan) {
     );
 }
 
-fn tell_death(worker: &Worker<'_>, group: &GroupObject, cause: RemovalCause, plan: &mut Plan) {
-    let reason = match cause {
-        RemovalCause::Dead => "WorkerDied",
-        RemovalCause::FailedStart => "WorkerFailedToStart",
-        RemovalCause::StartDeadline => "StartDeadlineExceeded",
-        RemovalCause::Drained | RemovalCause::DrainDeadline | RemovalCause::NeverServed => return,
+/// Tells of a worker's end what somebody should know; whether there was anything to tell.
+fn tell_end(seen: &Seen<'_>, group: &GroupObject, cause: RemovalCause, plan: &mut Plan) -> bool {
+    let pod = seen.worker.pod;
+    let found = pod.and_then(|pod| trouble(pod));
+    let died = pod.is_some_and(|pod| pod.is_dead()) && found.is_some();
+    let (warning, reason) = match cause {
+        RemovalCause::StartDeadline => (true, "StartDeadlineExceeded"),
+        RemovalCause::FailedStart if !seen.connected => (true, "WorkerFailedToStart"),
+        _ if died => (true, "WorkerDied"),
+        RemovalCause::FailedStart | RemovalCause::Dead => (false, "WorkerEnded"),
+        RemovalCause::Drained | RemovalCause::DrainDeadline | RemovalCause::NeverServed => {
+            return false;
+        }
     };
-    let meta = worker.meta();
-    let why = worker.pod.and_then(|pod| trouble(pod)).map(|found| found.message);
-    let message = why.unwrap_or_else(|| format!("worker {}: {cause}", meta.name));
+    let meta = seen.worker.meta();
+    let message =
+        found.map_or_else(|| format!("worker {}: {cause}", meta.name), |found| found.message);
     let about = (Kind::Group, group.meta.name.as_str(), group.meta.uid.as_str());
-    plan.event(EventNote::new(about, true, reason, &message, &meta.uid));
+    plan.event(EventNote::single(about, warning, reason, &message, &meta.uid));
+    true
 }

@@ -24,6 +24,8 @@ pub struct Runner<'a> {
     pub cluster: &'a str,
     /// Where the scheduler is.
     pub scheduler_address: &'a str,
+    /// Which life of the scheduler it is.
+    pub scheduler_life: &'a str,
     /// The operator's options.
     pub place: &'a Place,
 }
@@ -63,6 +65,7 @@ pub fn runner(runner: &Runner<'_>, attempt: u32) -> Value {
     let mut metadata = propagated(&parent, part, &name, &base);
     // Only one owner may be the controller, and a job may be deleted by its TTL alone.
     metadata["annotations"]["dask.org/attempt"] = json!(attempt.to_string());
+    metadata["annotations"][names::SCHEDULER_LIFE] = json!(runner.scheduler_life);
     let mut spec = match runner.spec.job.as_ref().and_then(|job| job.spec.as_ref()) {
         Some(spec) => spec.clone(),
         None => {
@@ -98,6 +101,7 @@ mod tests {
             spec: &spec,
             cluster: "j",
             scheduler_address: "tcp://s:1",
+            scheduler_life: "uid 0",
             place: &place,
         };
         runner(&from, attempt)

@@ -180,6 +180,8 @@ struct Words {
     reason: String,
     message: String,
     exit_code: i32,
+    started_at: Option<Time>,
+    finished_at: Option<Time>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -318,7 +320,13 @@ fn container(status: &ContainerStatus, init: bool) -> Container {
         }
     };
     let last = status.last_state.as_ref().filter(|last| last.terminated.is_some());
+    let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+    let started_micros = ended.map(|words| micros(words.started_at.as_ref())).filter(|at| *at > 0);
+    let ended_micros = ended.map(|words| micros(words.finished_at.as_ref())).filter(|at| *at > 0);
+    let ran = started_micros.zip(ended_micros);
     Container {
+        ran_micros: ran.map(|(started, ended)| ended.saturating_sub(started)),
+        ended_micros,
         name: status.name.clone(),
         state: status.state.as_ref().map(state).unwrap_or_default(),
         last: last.map(state),

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Harness, cluster},
-    server::Faults,
+    weather::Faults,
 };
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Harness, cluster},
-    server::Faults,
+    weather::Faults,
 };
 
 #[test]
@@ -28,6 +28,14 @@ fn a_group_is_scaled_by_anybody() {
         selector,
         "dask.org/cluster-name=c,dask.org/workergroup-name=c-default,dask.org/component=worker"
     );
+    harness.patch("daskclusters", "c", json!({"spec": {"worker": {"replicas": 0}}}));
+    harness.until("none is left", |h| h.group_status("c-default")["replicas"] == 0);
+    harness.until("zeros are written", |h| {
+        let (group, cluster) = (h.group_status("c-default"), h.get("daskclusters", "c").unwrap());
+        group["readyReplicas"] == 0 && cluster["status"]["readyReplicas"] == 0
+    });
+    // All of this was normal.
+    assert_eq!(harness.warnings(), Vec::<String>::new());
 }
 
 #[test]
@@ -59,6 +67,9 @@ fn a_dead_worker_is_told_with_its_cause_and_replaced() {
         event["note"].as_str().unwrap_or_default().contains("used more memory than its limit")
     });
     assert!(told);
+    let warnings = harness.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("WorkerDied"), "{warnings:?}");
 }
 
 #[test]
@@ -75,6 +86,9 @@ fn a_group_of_a_user_is_adopted_without_labels() {
         h.condition("daskworkergroups", "c-big", "Ready")["reason"] == "NotFound"
     });
     harness.create("daskclusters", cluster("c", json!({"replicas": 0})));
+    harness.until("it says that there are none", |h| {
+        h.group_status("c-default")["readyReplicas"] == 0
+    });
     harness.until("its workers serve", |h| h.group_status("c-big")["readyReplicas"] == 2);
     let group = harness.get("daskworkergroups", "c-big").unwrap();
     assert_eq!(group["metadata"]["ownerReferences"][0]["kind"], "DaskCluster");
@@ -114,4 +128,28 @@ fn a_pod_of_somebody_else_is_left_alone() {
     });
     let pod = harness.get("pods", "c-default-worker-0").unwrap();
     assert!(pod["metadata"]["labels"][names::CLUSTER_NAME].is_null());
+}
+
+#[test]
+fn more_workers_than_there_are_never_count_as_ready() {
+    let harness = Harness::new();
+    let _life = harness.operator(Faults::default());
+    harness.create("daskclusters", cluster("c", json!({"replicas": 3})));
+    harness.until("three serve", |h| h.group_status("c-default")["readyReplicas"] == 3);
+    for round in 0..8 {
+        let scale = |replicas: u32| {
+            let size = json!({"spec": {"worker": {"replicas": replicas}}});
+            harness.patch("daskworkergroups", "c-default", size);
+        };
+        scale(1);
+        harness.until("one is told", |h| h.group_status("c-default")["readyReplicas"] == 1);
+        // Sometimes the drain is called back, sometimes the pods are gone.
+        std::thread::sleep(std::time::Duration::from_millis(20 * round));
+        scale(3);
+        harness.until("three are told", |h| h.group_status("c-default")["readyReplicas"] == 3);
+        let running = harness.workers("c-default").into_iter();
+        let running = running.filter(|pod| pod["status"]["phase"] == "Running").count();
+        assert_eq!(running, 3, "in round {round}");
+    }
+    assert_eq!(harness.schedulers.lock().unwrap().violations, Vec::<String>::new());
 }

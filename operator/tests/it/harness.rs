@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::watch};
 
 use crate::{
-    server::{Faults, Server},
+    server::Server,
     sim::{self, Schedulers, Shared},
+    weather::Faults,
 };
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// The same where real controllers and nodes take part.
+const REAL_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The world of one test.
 pub struct Harness {
@@ -24,7 +27,6 @@ pub struct Harness {
     pub schedulers: Shared,
     url: String,
     _nodes: Runtime,
-    pub extra: Vec<String>,
 }
 
 /// One life of the operator.
@@ -61,26 +63,31 @@ fn runtime() -> Runtime {
 }
 
 impl Harness {
+    /// All of it in memory.
     pub fn new() -> Self {
-        let server = Server::new();
+        Self::on(Server::new())
+    }
+
+    /// With a server that is there.
+    pub fn on(server: Server) -> Self {
         let schedulers: Shared = Arc::new(Mutex::new(Schedulers::default()));
         let nodes = runtime();
         let url = nodes.block_on(sim::serve(Arc::clone(&schedulers)));
         nodes.spawn(sim::run_nodes(server.clone(), Arc::clone(&schedulers)));
-        Self { server, schedulers, url, _nodes: nodes, extra: Vec::new() }
+        Self { server, schedulers, url, _nodes: nodes }
     }
 
     /// Starts an operator.
     pub fn operator(&self, faults: Faults) -> Life {
-        let mut words = vec![
+        let words = vec![
             "dasklet-operator".to_owned(),
             "--listen=127.0.0.1:0".to_owned(),
             "--no-leader-election".to_owned(),
             "--engine-image=engine:test".to_owned(),
             "--status-pause=50".to_owned(),
             format!("--scheduler-url={}", self.url),
+            format!("--namespace={}", self.server.namespace()),
         ];
-        words.extend(self.extra.clone());
         let options = Options::parse_from(words);
         let runtime = runtime();
         let (stop, stopped) = watch::channel(false);
@@ -95,22 +102,26 @@ impl Harness {
     }
 
     pub fn create(&self, plural: &str, object: Value) {
-        self.server.with(|store| store.create(plural, "n", object, false)).unwrap();
+        self.server.create(plural, object);
     }
 
     pub fn patch(&self, plural: &str, name: &str, patch: Value) {
-        self.server.with(|store| store.merge(plural, "n", name, &patch, false)).unwrap();
+        self.server.patch(plural, name, &patch);
     }
 
     pub fn get(&self, plural: &str, name: &str) -> Option<Value> {
-        self.server.store().get(plural, "n", name).cloned()
+        self.server.store().get(plural, self.server.namespace(), name).cloned()
+    }
+
+    fn patience(&self) -> Duration {
+        if self.server.is_real() { REAL_PATIENCE } else { PATIENCE }
     }
 
     /// Waits until something holds.
     pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !holds(self) {
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > self.patience() {
                 let store = self.server.store();
                 for ((plural, _, name), object) in &store.objects {
                     if plural != "events" {
@@ -134,7 +145,7 @@ impl Harness {
         let begun = Instant::now();
         let mut last = (self.server.store().version(), Instant::now());
         while last.1.elapsed() < Duration::from_millis(1500) {
-            assert!(begun.elapsed() < PATIENCE, "the operator does not come to rest");
+            assert!(begun.elapsed() < self.patience(), "the operator does not come to rest");
             let version = self.server.store().version();
             if version != last.0 {
                 last = (version, Instant::now());
@@ -150,6 +161,13 @@ impl Harness {
                 && pod["metadata"]["deletionTimestamp"].is_null()
         };
         self.server.store().list("pods").filter(of).cloned().collect()
+    }
+
+    /// Reasons and notes of all warnings.
+    pub fn warnings(&self) -> Vec<String> {
+        let store = self.server.store();
+        let warnings = store.list("events").filter(|event| event["type"] == "Warning");
+        warnings.map(|event| format!("{}: {}", event["reason"], event["note"])).collect()
     }
 
     pub fn group_status(&self, group: &str) -> Value {
@@ -186,47 +204,6 @@ impl Harness {
             most = most.max(alive.len());
         }
         most
-    }
-
-    /// Everything that the operator is answerable for, without what differs from run to run.
-    pub fn end_state(&self) -> Value {
-        let store = self.server.store();
-        let mut state = serde_json::Map::new();
-        for ((plural, _, name), object) in &store.objects {
-            if plural == "events" {
-                continue;
-            }
-            let mut object = object.clone();
-            scrub(&mut object);
-            state.insert(format!("{plural}/{name}"), object);
-        }
-        Value::Object(state)
-    }
-}
-
-fn scrub(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            for volatile in [
-                "uid",
-                "resourceVersion",
-                "generation",
-                "creationTimestamp",
-                "lastTransitionTime",
-                "observedGeneration",
-                "time",
-                "startTime",
-                "endTime",
-                "dask.org/kept",
-                "lastDecision",
-                "attempt",
-            ] {
-                fields.shift_remove(volatile);
-            }
-            fields.values_mut().for_each(scrub);
-        }
-        Value::Array(items) => items.iter_mut().for_each(scrub),
-        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{Harness, cluster},
-    server::Faults,
+    weather::Faults,
 };
 
 fn job(extra: Value) -> Value {
@@ -72,7 +72,10 @@ fn only_its_own_failures_count() {
     });
     assert_eq!(status(&harness)["attempts"], 1);
     end(&harness, "j-runner", "Failed", 2);
-    harness.until("a second attempt begins", |h| status(h)["attempts"] == 2);
+    harness.until("a second attempt is due", |h| status(h)["attempts"] == 2);
+    let said = harness.condition("daskjobs", "j", "Running");
+    assert!(said["message"].as_str().unwrap().contains("attempt 2 begins at 20"), "{said}");
+    assert!(harness.get("pods", "j-runner-2").is_none(), "not at once");
     end(&harness, "j-runner-2", "Failed", 2);
     harness.until("it has failed", |h| status(h)["jobStatus"] == "Failed");
     let said = harness.condition("daskjobs", "j", "Failed");
@@ -119,4 +122,44 @@ fn a_job_that_takes_too_long_fails() {
     harness.create("daskjobs", job(bad));
     harness.until("it has failed", |h| status(h)["jobStatus"] == "Failed");
     assert_eq!(harness.condition("daskjobs", "j", "Failed")["reason"], "DeadlineExceeded");
+}
+
+#[test]
+fn the_time_of_a_suspension_does_not_count() {
+    let harness = Harness::new();
+    let _life = harness.operator(Faults::default());
+    let begun = std::time::Instant::now();
+    harness.create("daskjobs", job(json!({"suspend": true, "activeDeadlineSeconds": 4})));
+    harness.until("it is suspended", |h| status(h)["jobStatus"] == "Suspended");
+    harness.until("its deadline would be over", |_| begun.elapsed().as_secs() > 5);
+    harness.patch("daskjobs", "j", json!({"spec": {"suspend": false}}));
+    end(&harness, "j-runner", "Succeeded", 0);
+    harness.until("it is successful", |h| status(h)["jobStatus"] == "Successful");
+}
+
+#[test]
+fn a_failure_with_its_scheduler_does_not_count() {
+    let harness = Harness::new();
+    let _life = harness.operator(Faults::default());
+    harness.create("daskjobs", job(json!({})));
+    harness.until("it runs", |h| status(h)["jobStatus"] == "Running");
+    let first = harness.get("pods", "j-runner").unwrap()["metadata"]["uid"].clone();
+    // The runner's end is heard before the scheduler's.
+    end(&harness, "j-runner", "Failed", 1);
+    harness.server.with(|store| {
+        let pods: Vec<String> = store
+            .list("pods")
+            .filter(|pod| pod["metadata"]["labels"]["dask.org/component"] == "scheduler")
+            .map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect();
+        for pod in pods {
+            store.delete("pods", "n", &pod, None, true).unwrap();
+        }
+    });
+    harness.until("it runs again under the same name", |h| {
+        h.get("pods", "j-runner").is_some_and(|pod| pod["metadata"]["uid"] != first)
+    });
+    assert_eq!(status(&harness)["attempts"], 1);
+    end(&harness, "j-runner", "Succeeded", 0);
+    harness.until("it is successful", |h| status(h)["jobStatus"] == "Successful");
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Harness, cluster},
-    server::Faults,
+    weather::Faults,
 };
 
 fn scaled(min: u32, max: u32) -> serde_json::Value {

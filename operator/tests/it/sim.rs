@@ -305,15 +305,18 @@ async fn lost(State(shared): State<Shared>, _at: Where, Json(body): Json<Value>)
     Json(json!({"members": []}))
 }
 
-/// Runs pods, deployments and workers for ever.
+/// Runs workers for ever, and, where nobody else does, pods and deployments.
 pub async fn run_nodes(server: Server, shared: Shared) {
     loop {
-        step_nodes(&server, &shared);
+        if !server.is_real() {
+            step_nodes(&server);
+        }
+        step_workers(&server, &shared);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-fn step_nodes(server: &Server, shared: &Shared) {
+fn step_nodes(server: &Server) {
     server.with(|store| {
         let deployments: Vec<Value> = store.list("deployments").cloned().collect();
         let pods: Vec<Value> = store.list("pods").cloned().collect();
@@ -321,17 +324,32 @@ fn step_nodes(server: &Server, shared: &Shared) {
             run_deployment(store, deployment, &pods);
         }
         for pod in &pods {
-            run_pod(store, pod, shared);
+            run_pod(store, pod);
         }
     });
+}
+
+fn step_workers(server: &Server, shared: &Shared) {
+    let pods: Vec<Value> = server.store().list("pods").cloned().collect();
     let mut schedulers = shared.lock().unwrap();
+    for pod in pods.iter().filter(|pod| text(pod, COMPONENT) == "worker") {
+        let (cluster, uid) = (text(pod, CLUSTER), text(pod, "/metadata/uid"));
+        if !pod["metadata"]["deletionTimestamp"].is_null() {
+            schedulers.leave(cluster, uid, true);
+            continue;
+        }
+        match text(pod, "/status/phase") {
+            "Running" => {
+                schedulers.join(cluster, uid, text(pod, "/metadata/name"), text(pod, GROUP));
+            }
+            "Failed" | "Succeeded" => schedulers.leave(cluster, uid, false),
+            _ => {}
+        }
+    }
     schedulers.tick();
     // A pod that went in any other way ends its worker too.
-    let alive: HashSet<String> = server
-        .store()
-        .list("pods")
-        .filter_map(|pod| pod["metadata"]["uid"].as_str().map(str::to_owned))
-        .collect();
+    let alive: HashSet<String> =
+        pods.iter().map(|pod| text(pod, "/metadata/uid").to_owned()).collect();
     let gone: Vec<(String, String)> = schedulers
         .clusters
         .iter()
@@ -339,9 +357,21 @@ fn step_nodes(server: &Server, shared: &Shared) {
         .filter(|(_, uid)| !alive.contains(uid))
         .collect();
     for (cluster, uid) in gone {
-        schedulers.leave(&cluster, &uid, true);
+        schedulers.leave(&cluster, &uid, !had_ended(server, &uid));
     }
 }
+
+/// Whether a pod that is gone had ended by itself before.
+fn had_ended(server: &Server, uid: &str) -> bool {
+    let store = server.store();
+    let of = |change: &&crate::store::Change| change.object["metadata"]["uid"] == uid;
+    let last = store.history.iter().rev().find(of);
+    last.is_some_and(|last| matches!(text(&last.object, "/status/phase"), "Failed" | "Succeeded"))
+}
+
+const CLUSTER: &str = "/metadata/labels/dask.org~1cluster-name";
+const GROUP: &str = "/metadata/labels/dask.org~1workergroup-name";
+const COMPONENT: &str = "/metadata/labels/dask.org~1component";
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -380,34 +410,21 @@ fn run_deployment(store: &mut crate::store::Store, deployment: &Value, pods: &[V
     }
 }
 
-fn run_pod(store: &mut crate::store::Store, pod: &Value, shared: &Shared) {
+fn run_pod(store: &mut crate::store::Store, pod: &Value) {
     let namespace = text(pod, "/metadata/namespace").to_owned();
     let name = text(pod, "/metadata/name").to_owned();
-    let uid = text(pod, "/metadata/uid").to_owned();
-    let cluster = text(pod, "/metadata/labels/dask.org~1cluster-name").to_owned();
-    let group = text(pod, "/metadata/labels/dask.org~1workergroup-name").to_owned();
-    let worker = text(pod, "/metadata/labels/dask.org~1component") == "worker";
     if !pod["metadata"]["deletionTimestamp"].is_null() {
-        shared.lock().unwrap().leave(&cluster, &uid, true);
-        let _ = store.delete("pods", &namespace, &name, Some(&uid), true);
-        return;
-    }
-    match text(pod, "/status/phase") {
-        "Pending" => {
-            let time = (store.clock)();
-            store.change("pods", &namespace, &name, |pod| {
-                pod["spec"]["nodeName"] = json!("node");
-                pod["status"] = json!({
-                    "phase": "Running", "podIP": "10.0.0.1",
-                    "conditions": [{"type": "Ready", "status": "True",
-                                    "lastTransitionTime": time}],
-                    "containerStatuses": [{"name": "c", "restartCount": 0,
-                                           "state": {"running": {}}}],
-                });
+        let uid = text(pod, "/metadata/uid");
+        let _ = store.delete("pods", &namespace, &name, Some(uid), true);
+    } else if text(pod, "/status/phase") == "Pending" {
+        let time = (store.clock)();
+        store.change("pods", &namespace, &name, |pod| {
+            pod["spec"]["nodeName"] = json!("node");
+            pod["status"] = json!({
+                "phase": "Running", "podIP": "10.0.0.1",
+                "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": time}],
+                "containerStatuses": [{"name": "c", "restartCount": 0, "state": {"running": {}}}],
             });
-        }
-        "Running" if worker => shared.lock().unwrap().join(&cluster, &uid, &name, &group),
-        "Failed" | "Succeeded" => shared.lock().unwrap().leave(&cluster, &uid, false),
-        _ => {}
+        });
     }
 }

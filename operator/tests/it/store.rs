@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::asked::Asked;
+
 /// One change, as watches tell it.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -61,6 +63,61 @@ impl Store {
 
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The answer to a list as of a version.
+    pub fn list_at(&self, asked: &Asked, version: u64) -> Value {
+        let mut objects: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
+        for change in &self.history {
+            if change.version > version || change.plural != asked.plural {
+                continue;
+            }
+            let text = |field: &str| change.object["metadata"][field].as_str().unwrap_or_default();
+            let name = (text("namespace"), text("name"));
+            if change.kind == "DELETED" || !asked.matches(&change.object) {
+                objects.remove(&name);
+            } else {
+                objects.insert(name, &change.object);
+            }
+        }
+        let items: Vec<&Value> = objects.into_values().collect();
+        json!({
+            "kind": "List", "apiVersion": "v1",
+            "metadata": {"resourceVersion": version.to_string()},
+            "items": items,
+        })
+    }
+
+    /// The answer to a list as of so many changes ago; `None` where none is known.
+    pub fn list_before(&self, asked: &Asked, changes: usize) -> Option<Value> {
+        let of = |change: &&Change| change.plural == asked.plural && asked.matches(&change.object);
+        // Changes of one kind are known in their order, and without gaps.
+        let mut known = self.history.iter().rev().filter(of).map(|change| change.version);
+        let version = known.nth(changes)?;
+        Some(self.list_at(asked, version))
+    }
+
+    /// Takes note of a change that was made elsewhere.
+    pub fn record(&mut self, deleted: bool, plural: &str, object: Value) {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+        let version = text("resourceVersion").parse().unwrap_or(0);
+        let place = place(plural, text("namespace"), text("name"));
+        let present = self.objects.get(&place);
+        if !deleted && present == Some(&object) {
+            return;
+        }
+        let kind = match (deleted, present) {
+            (true, _) => "DELETED",
+            (false, Some(_)) => "MODIFIED",
+            (false, None) => "ADDED",
+        };
+        self.version = self.version.max(version);
+        if deleted {
+            self.objects.remove(&place);
+        } else {
+            self.objects.insert(place, object.clone());
+        }
+        self.history.push(Change { version, plural: plural.to_owned(), kind, object });
     }
 
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<&Value> {
@@ -263,7 +320,10 @@ fn validate(plural: &str, object: &Value) -> Result<(), Refusal> {
         let spec =
             if plural == "pods" { &object["spec"] } else { &object["spec"]["template"]["spec"] };
         let containers = spec["containers"].as_array().cloned().unwrap_or_default();
-        let bad = containers.iter().any(|container| container["image"] == "Not An Image!");
+        let bad = containers.iter().any(|container| {
+            let spaces = |field: &str| container[field].as_str().is_some_and(|t| t.contains(' '));
+            spaces("image") || spaces("name")
+        });
         if containers.is_empty() || bad {
             return Err(refuse(422, "Invalid", "spec.containers[0].image: Invalid value"));
         }

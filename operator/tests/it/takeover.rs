@@ -3,7 +3,7 @@
 use dasklet_operator::names::KOPF_FINALIZER;
 use serde_json::{Value, json};
 
-use crate::{harness::Harness, server::Faults};
+use crate::{harness::Harness, weather::Faults};
 
 fn labels(component: &str) -> Value {
     json!({"dask.org/cluster-name": "c", "dask.org/component": component})

@@ -15,6 +15,7 @@ use super::{
     session_table::{self, JobTrack, SessionPeer},
     shell::{Core, Shell},
     submitting,
+    wakes::Urgency,
     worker_session::check_version,
 };
 use crate::state::{LocalRange, Time};
@@ -150,7 +151,7 @@ fn greet(
         }
     };
     core.sessions.connected_total += 1;
-    core.sessions.touch(session);
+    core.sessions.touch(now, session, Urgency::Now);
     link.open(session.0);
     Ok(session)
 }
@@ -221,7 +222,8 @@ fn receive(
         ));
     }
     peer.sequence = sequence;
-    core.sessions.touch(session);
+    // What was accepted and how far is told along with the first end most often.
+    core.sessions.touch(now, session, Urgency::Soon);
     apply(core, now, session, message)
 }
 

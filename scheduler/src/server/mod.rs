@@ -28,6 +28,7 @@ mod shell;
 mod submission;
 mod submitting;
 mod tick;
+mod wakes;
 mod worker_outbox;
 mod worker_session;
 mod worker_table;

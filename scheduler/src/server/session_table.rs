@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Duration};
 use dasklet_core::SessionId;
 use foldhash::HashMap;
 
-use super::{link::Link, refusals::Refusals, session_outbox::SessionOutbox, shell::Core};
+use super::{
+    link::Link,
+    refusals::Refusals,
+    session_outbox::SessionOutbox,
+    shell::Core,
+    wakes::{Urgency, Wakes},
+};
 use crate::state::{JobProgress, Time, ToSession};
 
 /// Sessions by id, and by the name under which their client comes back.
@@ -13,7 +19,7 @@ use crate::state::{JobProgress, Time, ToSession};
 pub(super) struct SessionTable {
     peers: Vec<Option<Box<SessionPeer>>>,
     by_name: HashMap<String, SessionId>,
-    touched: Vec<SessionId>,
+    wakes: Wakes<SessionId>,
     /// Connections of clients, ever.
     pub connected_total: u64,
     /// Connections of clients that ended, ever.
@@ -37,7 +43,7 @@ pub(super) struct SessionPeer {
     pub refused: Refusals,
     /// Jobs whose progress is of interest.
     pub jobs: Vec<JobTrack>,
-    touched: bool,
+    urgency: Option<Urgency>,
 }
 
 /// What was told last of a job's progress.
@@ -61,7 +67,7 @@ impl SessionPeer {
             outbox: SessionOutbox::default(),
             refused: Refusals::default(),
             jobs: Vec::new(),
-            touched: false,
+            urgency: None,
         }
     }
 }
@@ -110,36 +116,33 @@ impl SessionTable {
     }
 
     /// Keeps news for a session until its connection has room.
-    pub fn push(&mut self, session: SessionId, news: ToSession) {
+    pub fn push(&mut self, now: Time, session: SessionId, news: ToSession) {
         let Some(peer) = self.get_mut(session) else { return };
         // A client that comes back says what it has no end of yet.
         if peer.link.is_some() {
             peer.outbox.push(news);
-            self.touch(session);
+            self.touch(now, session, Urgency::Now);
         }
     }
 
-    /// The session's connection is to be woken by the next tick.
-    pub fn touch(&mut self, session: SessionId) {
-        let Some(peer) = self.peers.get_mut(session.index()).and_then(Option::as_deref_mut) else {
-            return;
-        };
-        if !peer.touched {
-            peer.touched = true;
-            self.touched.push(session);
+    /// The session's connection has something to be told.
+    pub fn touch(&mut self, now: Time, session: SessionId, urgency: Urgency) {
+        if let Some(peer) = self.peers.get_mut(session.index()).and_then(Option::as_deref_mut) {
+            self.wakes.touch(now, session, &mut peer.urgency, urgency);
         }
     }
 
-    /// Wakes the connections that got something since the last call.
-    pub fn wake_touched(&mut self) {
-        for session in self.touched.drain(..) {
-            if let Some(peer) = self.peers.get_mut(session.index()).and_then(Option::as_deref_mut) {
-                peer.touched = false;
-                if let Some(link) = &peer.link {
-                    link.wake();
-                }
+    /// Wakes the connections whose turn has come; gives when to come again.
+    pub fn wake(&mut self, now: Time) -> Option<Time> {
+        self.wakes.take(now, |session| {
+            if let Some(peer) = self.peers.get_mut(session.index()).and_then(Option::as_deref_mut)
+                && peer.urgency.take().is_some()
+                && let Some(link) = &peer.link
+            {
+                link.wake();
             }
-        }
+        });
+        self.wakes.due()
     }
 }
 

@@ -97,7 +97,8 @@ impl Shell {
         self.tick.notify_one();
     }
 
-    /// Places tasks, hands out what was decided, and returns when the next timer is due.
+    /// Places tasks, hands out what was decided, and returns when the next tick is due at the
+    /// latest.
     pub fn run_tick(&self) -> Option<Time> {
         let now = self.now();
         let mut core = self.lock();
@@ -110,22 +111,22 @@ impl Shell {
         let since = core.dirty_since.take().unwrap_or(now);
         for action in core.actions.drain(..) {
             match action {
-                Action::Worker(worker, decision) => core.workers.push(worker, decision, since),
-                Action::Session(session, news) => core.sessions.push(session, news),
+                Action::Worker(worker, decision) => core.workers.push(now, worker, decision, since),
+                Action::Session(session, news) => core.sessions.push(now, session, news),
                 Action::DemandChanged => {
                     self.demand.send_replace(core.state.demand_version());
                 }
             }
         }
-        core.workers.wake_touched();
-        core.sessions.wake_touched();
+        let workers_due = core.workers.wake(now);
+        let sessions_due = core.sessions.wake(now);
         if core.state.counters().nothing_pending() {
             core.metrics.nothing_to_run();
         }
         core.metrics.ticks += 1;
         core.metrics.longest_tick_micros =
             core.metrics.longest_tick_micros.max(self.now().micros_since(now));
-        core.state.next_timer()
+        [core.state.next_timer(), workers_due, sessions_due].into_iter().flatten().min()
     }
 }
 

@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use dasklet_core::{DeathCause, WorkerId};
 use foldhash::HashMap;
 
-use super::{link::Link, shell::Core, worker_outbox::WorkerOutbox};
+use super::{
+    link::Link,
+    shell::Core,
+    wakes::{Urgency, Wakes},
+    worker_outbox::WorkerOutbox,
+};
 use crate::state::{Time, ToWorker};
 
 /// Connected workers by id.
@@ -13,7 +18,7 @@ use crate::state::{Time, ToWorker};
 pub(super) struct WorkerTable {
     peers: Vec<Option<Box<WorkerPeer>>>,
     by_name: HashMap<String, WorkerId>,
-    touched: Vec<WorkerId>,
+    wakes: Wakes<WorkerId>,
 }
 
 /// A connected worker.
@@ -29,7 +34,7 @@ pub(super) struct WorkerPeer {
     pub heard: Time,
     /// Its host, for people.
     pub host: String,
-    touched: bool,
+    urgency: Option<Urgency>,
     told_to_exit: bool,
 }
 
@@ -41,7 +46,7 @@ impl WorkerPeer {
         outbox: WorkerOutbox,
         now: Time,
     ) -> Self {
-        Self { name, host, link, outbox, heard: now, touched: false, told_to_exit: false }
+        Self { name, host, link, outbox, heard: now, urgency: None, told_to_exit: false }
     }
 }
 
@@ -91,26 +96,32 @@ impl WorkerTable {
 
     /// Keeps a decision for a worker until its connection has room. `since`: when the event
     /// came that led to it.
-    pub fn push(&mut self, worker: WorkerId, decision: ToWorker, since: Time) {
+    pub fn push(&mut self, now: Time, worker: WorkerId, decision: ToWorker, since: Time) {
         let Some(peer) = self.peers.get_mut(worker.index()).and_then(Option::as_deref_mut) else {
             return;
         };
         peer.told_to_exit |= decision == ToWorker::Shutdown;
+        // Tasks that end one by one would each wake the worker a second time to be forgotten.
+        let urgency = match decision {
+            ToWorker::Release(_) | ToWorker::ReleaseRange(..) | ToWorker::Forget(_) => {
+                Urgency::Soon
+            }
+            _ => Urgency::Now,
+        };
         peer.outbox.push(decision, since);
-        if !peer.touched {
-            peer.touched = true;
-            self.touched.push(worker);
-        }
+        self.wakes.touch(now, worker, &mut peer.urgency, urgency);
     }
 
-    /// Wakes the connections that got something since the last call.
-    pub fn wake_touched(&mut self) {
-        for worker in self.touched.drain(..) {
-            if let Some(peer) = self.peers.get_mut(worker.index()).and_then(Option::as_deref_mut) {
-                peer.touched = false;
+    /// Wakes the connections whose turn has come; gives when to come again.
+    pub fn wake(&mut self, now: Time) -> Option<Time> {
+        self.wakes.take(now, |worker| {
+            if let Some(peer) = self.peers.get_mut(worker.index()).and_then(Option::as_deref_mut)
+                && peer.urgency.take().is_some()
+            {
                 peer.link.wake();
             }
-        }
+        });
+        self.wakes.due()
     }
 }
 

@@ -17,9 +17,13 @@ use crate::{
 };
 
 impl Agenda {
-    /// Adds runs whose inputs are all there. Those that cannot run here fail at once.
-    pub fn add(&self, runs: impl IntoIterator<Item = Run>) {
+    /// Adds runs of session `generation` whose inputs are all there. Those that cannot run here
+    /// fail at once.
+    pub fn add(&self, generation: u64, runs: impl IntoIterator<Item = Run>) {
         let mut state = self.lock();
+        if state.generation != generation {
+            return;
+        }
         let limit = self.inline_limit.load(Ordering::Relaxed);
         let mut added = 0;
         for run in runs {
@@ -82,12 +86,23 @@ impl Agenda {
         true
     }
 
-    /// A run that never reached an executor has ended.
-    pub fn ended(&self, ended: Ended) {
+    /// Runs of session `generation` that never reached an executor have ended.
+    pub fn ended(&self, generation: u64, ended: impl IntoIterator<Item = Ended>) {
         let mut state = self.lock();
+        if state.generation != generation {
+            return;
+        }
         let limit = self.inline_limit.load(Ordering::Relaxed);
-        state.news.ended(ended, limit, Instant::now());
+        let now = Instant::now();
+        for ended in ended {
+            state.news.ended(ended, limit, now);
+        }
         self.after_change(state, 0);
+    }
+
+    /// Runs may start.
+    pub fn may_start(&self) -> bool {
+        self.lock().may_start()
     }
 
     /// A command of session `generation` has ended: gives back its resources.

@@ -8,6 +8,7 @@ use foldhash::HashMap;
 use smallvec::SmallVec;
 use tonic::transport::Channel;
 
+use super::waiting::{Sought, Waiter, Waiting};
 use crate::{
     news::Lost,
     spec::{Input, Run},
@@ -22,45 +23,6 @@ const BYTES_PER_REQUEST: u64 = 32 << 20;
 /// How often the holders of an output are all asked, where the connection is what failed.
 const ROUNDS: u32 = 2;
 pub(super) type OutputKey = (TaskId, u32);
-
-/// An output that a run needs, and where in its inputs it goes.
-#[derive(Debug)]
-pub(crate) struct Wanted {
-    pub task: TaskId,
-    pub output: u32,
-    pub holders: SmallVec<[u32; 2]>,
-    pub nbytes: u64,
-    /// It may be kept as a cache.
-    pub keep: bool,
-    pub position: u32,
-    pub member: Option<u32>,
-}
-
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub run: Run,
-    pub missing: usize,
-    pub lost: Vec<Lost>,
-}
-
-#[derive(Debug)]
-pub(super) enum Waiter {
-    Input { run: u64, position: u32, member: Option<u32> },
-    Replica,
-}
-
-/// An output on its way, or in a peer's queue.
-#[derive(Debug)]
-pub(super) struct Sought {
-    nbytes: u64,
-    keep: bool,
-    holders: SmallVec<[u32; 2]>,
-    /// With whether it answered that it has not got it.
-    tried: SmallVec<[(u32, bool); 2]>,
-    next: usize,
-    round: u32,
-    waiters: SmallVec<[Waiter; 1]>,
-}
 
 #[derive(Debug)]
 pub(super) struct Replica {
@@ -88,6 +50,7 @@ impl Peer {
 
 #[derive(Debug, Default)]
 pub(super) struct Book {
+    /// The session with the scheduler that all this belongs to.
     pub session: u64,
     /// This worker's id.
     pub me: u32,
@@ -96,6 +59,8 @@ pub(super) struct Book {
     pub waiting: HashMap<u64, Waiting>,
     pub replicas: HashMap<TaskId, Replica>,
     pub in_flight: u64,
+    /// Memory is short: nothing more is asked for until others have made room.
+    pub is_held_back: bool,
 }
 
 /// One request to one peer.
@@ -125,7 +90,8 @@ pub(super) enum Outcome {
 pub(super) struct Settled {
     pub ready: Vec<Run>,
     pub failed: Vec<(u64, Vec<Lost>)>,
-    pub copies: Vec<(TaskId, Bytes)>,
+    /// Inputs that others may read here, too.
+    pub cached: Vec<TaskId>,
     pub replicas: Vec<(TaskId, Replica)>,
 }
 
@@ -211,6 +177,9 @@ impl Book {
 
     fn requests(&mut self, budget: u64) -> Vec<Request> {
         let mut requests = Vec::new();
+        if self.is_held_back {
+            return requests;
+        }
         for (id, peer) in &mut self.peers {
             while peer.active < TRANSFERS_PER_PEER
                 && !peer.queue.is_empty()
@@ -220,9 +189,12 @@ impl Book {
                 let mut nbytes = 0;
                 while outputs.len() < MOST_PER_REQUEST && nbytes < BYTES_PER_REQUEST {
                     let Some(key) = peer.queue.pop_front() else { break };
-                    if let Some(sought) = self.sought.get(&key) {
+                    let Some(sought) = self.sought.get(&key) else { continue };
+                    if sought.is_wanted(&self.waiting) {
                         nbytes += sought.nbytes;
                         outputs.push(key);
+                    } else {
+                        self.sought.remove(&key);
                     }
                 }
                 if outputs.is_empty() {
@@ -255,14 +227,23 @@ impl Book {
         requests
     }
 
-    /// True if it may be kept as a cache.
-    pub fn arrived(&mut self, key: OutputKey, value: &Bytes, settled: &mut Settled) -> bool {
-        let Some(sought) = self.sought.remove(&key) else { return false };
+    /// `keep` takes the value into account when a run needs it, given whether others may read it
+    /// here, too.
+    pub fn arrived(
+        &mut self,
+        key: OutputKey,
+        value: &Bytes,
+        mut keep: impl FnMut(bool) -> Input,
+        settled: &mut Settled,
+    ) {
+        let Some(sought) = self.sought.remove(&key) else { return };
+        let mut input = None;
         for waiter in sought.waiters {
             match waiter {
                 Waiter::Input { run, position, member } => {
                     let Some(waiting) = self.waiting.get_mut(&run) else { continue };
-                    waiting.fill(position, member, value.clone());
+                    let input = input.get_or_insert_with(|| keep(sought.keep));
+                    waiting.fill(position, member, input.clone());
                     waiting.missing -= 1;
                     self.settle(run, settled);
                 }
@@ -279,7 +260,6 @@ impl Book {
                 }
             }
         }
-        sought.keep
     }
 
     /// `holder` did not give it: the next one is asked, or it is lost.
@@ -356,18 +336,6 @@ impl Book {
             settled.ready.push(waiting.run);
         } else {
             settled.failed.push((run, waiting.lost));
-        }
-    }
-}
-
-impl Waiting {
-    fn fill(&mut self, position: u32, member: Option<u32>, value: Bytes) {
-        let place = match (self.run.inputs.get_mut(position as usize), member) {
-            (Some(Input::Many(many)), Some(member)) => many.get_mut(member as usize),
-            (place, _) => place,
-        };
-        if let Some(place) = place {
-            *place = Input::Value(value);
         }
     }
 }

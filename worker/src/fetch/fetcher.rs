@@ -10,12 +10,13 @@ use foldhash::HashSet;
 use smallvec::SmallVec;
 
 use super::{
-    book::{Book, Outcome, OutputKey, Replica, Request, Settled, Waiter, Waiting, Wanted},
+    book::{Book, Outcome, OutputKey, Replica, Request, Settled},
     transfer,
+    waiting::{Waiter, Waiting, Wanted},
 };
 use crate::{
     news::{Ended, Ending, Failed, report_copy},
-    spec::Run,
+    spec::{Input, Run},
     worker::{Worker, lock},
 };
 
@@ -57,12 +58,15 @@ impl Fetcher {
         self.book().waiting.len() as u32
     }
 
-    /// Fetches what these runs want, then hands them to the agenda.
-    pub fn add(&self, worker: &Arc<Worker>, _generation: u64, runs: Vec<(Run, Vec<Wanted>)>) {
+    /// Fetches what these runs of a session want, then hands them to the agenda.
+    pub fn add(&self, worker: &Arc<Worker>, session: u64, runs: Vec<(Run, Vec<Wanted>)>) {
         let draining = worker.agenda.is_draining();
         let mut returned = Vec::new();
         {
             let mut book = self.book();
+            if book.session != session {
+                return;
+            }
             for (run, wanted) in runs {
                 if draining || run.spec.class.is_none() {
                     returned.push(run.id);
@@ -79,16 +83,16 @@ impl Fetcher {
             }
         }
         if !returned.is_empty() {
-            worker.agenda.tell(|message| message.returned.extend(returned));
+            worker.agenda.tell_in(session, |message| message.returned.extend(returned));
         }
-        self.advance(worker, Settled::default());
+        self.advance(worker, session, Settled::default());
     }
 
     /// Fetches a copy to keep.
-    pub fn replicate(&self, worker: &Arc<Worker>, _generation: u64, replicate: v1::Replicate) {
+    pub fn replicate(&self, worker: &Arc<Worker>, session: u64, replicate: v1::Replicate) {
         let task = TaskId::from_bits(replicate.task);
         if let Some(nbytes) = worker.store.make_own(task) {
-            worker.agenda.tell(|message| report_copy(message, task, nbytes));
+            worker.agenda.tell_in(session, |message| report_copy(message, task, nbytes));
             return;
         }
         let outputs = replicate.outputs.max(1);
@@ -101,13 +105,13 @@ impl Fetcher {
         };
         {
             let mut book = self.book();
-            if book.replicas.contains_key(&task) {
-                // Asked for again: it is on its way.
+            if book.session != session || book.replicas.contains_key(&task) {
+                // Asked for again, it is on its way.
                 return;
             }
             book.start_replica(task, replica);
         }
-        self.advance(worker, Settled::default());
+        self.advance(worker, session, Settled::default());
     }
 
     /// Forgets runs that wait: these, or all. Gives those that were there.
@@ -130,10 +134,9 @@ impl Fetcher {
         self.book().me = me;
     }
 
-    /// Forgets all: ids mean something else in the next session.
-    pub fn end_session(&self) {
-        let mut book = self.book();
-        *book = Book { session: book.session + 1, ..Book::default() };
+    /// Forgets all: ids mean something else in the next session, which has this number.
+    pub fn end_session(&self, next: u64) {
+        *self.book() = Book { session: next, ..Book::default() };
     }
 
     /// A request is over: these are the outputs that nothing was heard of.
@@ -148,7 +151,7 @@ impl Fetcher {
                 peer.active -= 1;
             }
         }
-        self.advance(worker, Settled::default());
+        self.advance(worker, request.session, Settled::default());
     }
 
     /// What came of some outputs of a request.
@@ -169,9 +172,16 @@ impl Fetcher {
             for (key, outcome) in outcomes {
                 match outcome {
                     Outcome::Here(value, outputs) => {
-                        let keep = book.arrived(key, &value, &mut settled);
-                        if keep && outputs == 1 && key.1 == 0 && value.len() >= SMALLEST_CACHED {
-                            settled.copies.push((key.0, value));
+                        let whole = outputs == 1 && key.1 == 0 && value.len() >= SMALLEST_CACHED;
+                        let mut shared = false;
+                        let keep = |may_share: bool| {
+                            shared = may_share && whole;
+                            let read = worker.store.read(session, key.0, value.clone(), shared);
+                            read.map_or_else(|| Input::Value(value.clone()), Input::Read)
+                        };
+                        book.arrived(key, &value, keep, &mut settled);
+                        if shared {
+                            settled.cached.push(key.0);
                         }
                     }
                     Outcome::Missing => book.failed(key, peer, true, &mut settled, &mut later),
@@ -182,7 +192,43 @@ impl Fetcher {
         if !later.is_empty() {
             transfer::retry_later(worker, session, later);
         }
-        self.advance(worker, settled);
+        if worker.store.is_too_full() {
+            self.hold_back(worker);
+        }
+        self.advance(worker, session, settled);
+    }
+
+    /// Asks for nothing more until what is too much for the memory is on disk.
+    fn hold_back(&self, worker: &Arc<Worker>) {
+        if std::mem::replace(&mut self.book().is_held_back, true) {
+            return;
+        }
+        let worker = worker.clone();
+        tokio::spawn(async move {
+            let spilling = worker.clone();
+            let made = tokio::task::spawn_blocking(move || spilling.store.make_room()).await;
+            worker.fetcher.go_on(&worker, made.unwrap_or_else(|error| Err(error.to_string())));
+        });
+    }
+
+    /// There is room again. If there is none, the runs that wait give up what they have so far:
+    /// others may need it to end.
+    fn go_on(&self, worker: &Arc<Worker>, made: Result<(), String>) {
+        let (session, given_up) = {
+            let mut book = self.book();
+            book.is_held_back = false;
+            let given_up: Vec<u64> = match made {
+                Ok(()) => Vec::new(),
+                Err(_) => book.waiting.drain().map(|(run, _)| run).collect(),
+            };
+            (book.session, given_up)
+        };
+        if let Err(sentence) = made {
+            let no_room = TaskError::worker_fault(format!("no room for its inputs: {sentence}"));
+            let end = |run| Ended { run, micros: 0, ending: no_room.clone().into() };
+            worker.agenda.ended(session, given_up.into_iter().map(end));
+        }
+        self.advance(worker, session, Settled::default());
     }
 
     /// Asks again for what was put off.
@@ -196,13 +242,19 @@ impl Fetcher {
                 book.enqueue(key);
             }
         }
-        self.advance(worker, Settled::default());
+        self.advance(worker, session, Settled::default());
     }
 
-    /// Passes on what is settled, and starts the requests that may start.
-    fn advance(&self, worker: &Arc<Worker>, mut settled: Settled) {
-        let requests = self.book().advance(self.budget, &mut settled);
-        settled.pass_on(worker);
+    /// Passes on what is settled in a session, and starts the requests that may start.
+    fn advance(&self, worker: &Arc<Worker>, session: u64, mut settled: Settled) {
+        let mut requests = Vec::new();
+        {
+            let mut book = self.book();
+            if book.session == session {
+                requests = book.advance(self.budget, &mut settled);
+            }
+        }
+        settled.pass_on(worker, session);
         for request in requests {
             transfer::start(worker, request);
         }
@@ -210,20 +262,14 @@ impl Fetcher {
 }
 
 impl Settled {
-    fn pass_on(self, worker: &Arc<Worker>) {
-        let generation = worker.agenda.generation();
-        let mut cached = Vec::new();
-        for (task, value) in self.copies {
-            if worker.store.cache(generation, task, value) {
-                cached.push(task.to_bits());
-            }
-        }
-        if !cached.is_empty() {
-            worker.agenda.tell(|message| message.cached.extend(cached));
+    fn pass_on(self, worker: &Arc<Worker>, session: u64) {
+        if !self.cached.is_empty() {
+            let cached = self.cached.iter().map(|task| task.to_bits());
+            worker.agenda.tell_in(session, |message| message.cached.extend(cached));
         }
         if !self.replicas.is_empty() {
             let worker = worker.clone();
-            tokio::task::spawn_blocking(move || keep_copies(&worker, generation, self.replicas));
+            tokio::task::spawn_blocking(move || keep_copies(&worker, session, self.replicas));
         }
         for (run, lost) in self.failed {
             let error = TaskError::new(
@@ -232,22 +278,22 @@ impl Settled {
             );
             let failed = Failed { error, lost, exit_code: 0, signal: 0 };
             let ending = Ending::Failed(Box::new(failed));
-            worker.agenda.ended(Ended { run, micros: 0, ending });
+            worker.agenda.ended(session, [Ended { run, micros: 0, ending }]);
         }
         if !self.ready.is_empty() {
-            worker.agenda.add(self.ready);
+            worker.agenda.add(session, self.ready);
         }
     }
 }
 
 /// Keeps copies that were asked for. That may have to write others to disk.
-fn keep_copies(worker: &Worker, generation: u64, copies: Vec<(TaskId, Replica)>) {
+fn keep_copies(worker: &Worker, session: u64, copies: Vec<(TaskId, Replica)>) {
     for (task, replica) in copies {
         let outputs: SmallVec<[Bytes; 1]> = replica.parts.into_iter().flatten().collect();
         let nbytes = outputs.iter().map(|value| value.len() as u64).sum();
-        match worker.store.put(generation, task, outputs) {
+        match worker.store.put(session, task, outputs) {
             Ok(true) => {
-                worker.agenda.tell_in(generation, |message| report_copy(message, task, nbytes));
+                worker.agenda.tell_in(session, |message| report_copy(message, task, nbytes));
             }
             Ok(false) => {}
             Err(error) => tracing::warn!("cannot keep a copy of task {task}: {error}"),

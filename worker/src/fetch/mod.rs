@@ -4,6 +4,7 @@
 mod book;
 mod fetcher;
 mod transfer;
+mod waiting;
 
-pub(crate) use book::Wanted;
 pub(crate) use fetcher::Fetcher;
+pub(crate) use waiting::Wanted;

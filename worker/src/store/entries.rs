@@ -61,8 +61,6 @@ pub(super) enum Entry {
 /// Outputs that are larger, or several.
 #[derive(Debug)]
 pub(super) struct Full {
-    /// A cache of what another worker holds: dropped rather than spilled.
-    pub copy: bool,
     pub slots: SmallVec<[Slot; 1]>,
 }
 
@@ -86,11 +84,6 @@ impl Entry {
             Self::Tiny { length, .. } => u64::from(*length),
             Self::Full(full) => full.slots.iter().map(|slot| slot.nbytes).sum(),
         }
-    }
-
-    /// A cache.
-    pub fn is_copy(&self) -> bool {
-        matches!(self, Self::Full(full) if full.copy)
     }
 
     pub fn in_memory(&self) -> u64 {

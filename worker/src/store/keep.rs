@@ -1,27 +1,22 @@
-//! The store itself: accounting, what to spill next, and reading back.
+//! The store as other parts of the worker see it: it takes and gives outputs, and writes to disk
+//! what is too much for the memory.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
-use dasklet_core::{SpecId, TaskError, TaskId};
+use dasklet_core::{SpecId, TaskError, TaskId, quantity::human_bytes};
 use dasklet_protocol::v1;
-use foldhash::{HashMap, HashSet};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::{
-    Found, Scratch, SpillFile,
-    entries::{Entry, Full, Members, Place, Slot},
+    Found, Reading, Scratch, SpillFile,
+    holdings::{Holdings, Victim},
 };
 use crate::worker::lock;
 
-/// Smaller outputs are never spilled: a file would cost more than they do.
-const SMALLEST_SPILLED: usize = 1024;
 /// Most tasks announced when a connection is made again; the rest is dropped.
 const MOST_HELD: usize = 300_000;
 
@@ -37,26 +32,10 @@ pub(crate) struct Figures {
     pub spilled_total: u64,
 }
 
-type Place3 = (SpecId, u32, u32);
-
-#[derive(Debug, Default)]
-struct Inner {
-    generation: u64,
-    specs: HashMap<SpecId, Members>,
-    /// What may be spilled, least recently used first.
-    order: BTreeMap<u64, Place3>,
-    tick: u64,
-    in_memory: u64,
-    /// Part of it that is being written to disk.
-    spilling: u64,
-    spilled_total: u64,
-    dropped: Vec<u64>,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Store {
-    inner: Mutex<Inner>,
+    holdings: Arc<Mutex<Holdings>>,
     scratch: Scratch,
     on_disk: Arc<AtomicU64>,
     files: AtomicU64,
@@ -69,7 +48,7 @@ pub(crate) struct Store {
 impl Store {
     pub fn new(scratch: Scratch, target: u64, most: u64) -> Self {
         Self {
-            inner: Mutex::default(),
+            holdings: Arc::default(),
             scratch,
             on_disk: Arc::default(),
             files: AtomicU64::new(0),
@@ -82,8 +61,8 @@ impl Store {
         &self.scratch
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.inner)
+    fn lock(&self) -> MutexGuard<'_, Holdings> {
+        lock(&self.holdings)
     }
 
     /// Keeps the outputs of a task that ran in session `generation`; those of an earlier session
@@ -99,12 +78,12 @@ impl Store {
         outputs: SmallVec<[Bytes; 1]>,
     ) -> Result<bool, TaskError> {
         let too_much = {
-            let mut inner = self.lock();
-            if inner.generation != generation {
+            let mut holdings = self.lock();
+            if holdings.generation != generation {
                 return Ok(false);
             }
-            inner.insert(task, outputs, false);
-            inner.in_memory - inner.spilling > self.target
+            holdings.put(task, outputs);
+            holdings.staying() > self.target
         };
         if !too_much {
             return Ok(true);
@@ -112,32 +91,63 @@ impl Store {
         let Err(sentence) = self.shrink_to(self.target) else {
             return Ok(true);
         };
-        let mut inner = self.lock();
-        if inner.in_memory <= self.most {
+        let mut holdings = self.lock();
+        if holdings.in_memory <= self.most {
             // The memory watch warns of it once.
             tracing::debug!("{sentence}; keeping it in memory");
             return Ok(true);
         }
-        inner.remove(task.spec, task.index, task.index.saturating_add(1));
+        holdings.remove(task.spec, task.index, task.index.saturating_add(1));
         Err(TaskError::worker_fault(sentence))
     }
 
-    /// Keeps what was read from another worker for a task, if it is not here and there is room
-    /// for it without spilling: older caches make room, nothing else does. True if it is kept.
-    pub fn cache(&self, generation: u64, task: TaskId, value: Bytes) -> bool {
-        let mut inner = self.lock();
-        let here = inner.specs.get(&task.spec).is_some_and(|m| m.get(task.index).is_some());
-        if here || inner.generation != generation {
-            return false;
+    /// Keeps what was read from another worker, in session `generation`, until nobody holds the
+    /// answer any more; where it is `shared`, as a cache until memory is short. `None`: the session
+    /// is over. Nothing is spilled yet, see [`Store::is_too_full`].
+    pub fn read(
+        &self,
+        generation: u64,
+        task: TaskId,
+        value: Bytes,
+        shared: bool,
+    ) -> Option<Arc<Reading>> {
+        let mut holdings = self.lock();
+        if holdings.generation != generation {
+            return None;
         }
-        let room = self.target.saturating_sub(value.len() as u64);
-        while inner.in_memory > room {
-            if !inner.drop_oldest_cache() {
-                return false;
-            }
+        let number = holdings.read(task, value, shared);
+        drop(holdings);
+        Some(Reading::new(&self.holdings, task, number))
+    }
+
+    /// An output that was read from another worker and is here still.
+    pub fn read_again(&self, task: TaskId, output: u32) -> Option<Arc<Reading>> {
+        let number = self.lock().read_again(task, output)?;
+        Some(Reading::new(&self.holdings, task, number))
+    }
+
+    /// More is in memory than should be: see [`Store::make_room`].
+    pub fn is_too_full(&self) -> bool {
+        self.lock().staying() > self.target
+    }
+
+    /// Spills what is too much.
+    ///
+    /// # Errors
+    /// A sentence, where so much stays in memory that no more may come.
+    pub fn make_room(&self) -> Result<(), String> {
+        let shrunk = self.shrink_to(self.target);
+        let in_memory = self.figures().in_memory;
+        match shrunk {
+            _ if in_memory <= self.most => Ok(()),
+            Err(sentence) => Err(sentence),
+            Ok(()) => Err(format!(
+                "outputs and inputs of waiting tasks take {}, more than the {} that this worker \
+                 has for them, in pieces too small to be spilled; give it more memory",
+                human_bytes(in_memory),
+                human_bytes(self.most)
+            )),
         }
-        inner.insert(task, smallvec![value], true);
-        true
     }
 
     /// Spills or drops what was not used for longest, until at most `bytes` are in memory.
@@ -146,28 +156,41 @@ impl Store {
     /// A sentence, if the disk takes no more.
     pub fn shrink_to(&self, bytes: u64) -> Result<(), String> {
         loop {
-            let (place, value) = {
-                let mut inner = self.lock();
-                if inner.in_memory - inner.spilling <= bytes {
+            let victim = {
+                let mut holdings = self.lock();
+                if holdings.staying() <= bytes {
                     return Ok(());
                 }
-                match inner.next_victim() {
-                    Some(Some(victim)) => victim,
-                    Some(None) => continue,
-                    None => return Ok(()),
-                }
+                holdings.next_victim()
+            };
+            let (spot, value) = match victim {
+                Some(Victim::Spill(spot, value)) => (spot, value),
+                Some(Victim::Gone) => continue,
+                None => return Ok(()),
             };
             let number = self.files.fetch_add(1, Ordering::Relaxed);
             let path = self.scratch.path().join(number.to_string());
             let written = SpillFile::write(path, &value, self.on_disk.clone());
-            let mut inner = self.lock();
-            inner.spilled(place, &value, written.map(Arc::new))?;
+            self.lock().spilled(spot, &value, written.map(Arc::new))?;
         }
     }
 
     /// Where an output is; it counts as used now.
     pub fn find(&self, task: TaskId, output: u32) -> Option<Found> {
         self.lock().find(task, output)
+    }
+
+    /// The bytes of an output, if they are in memory; it counts as used now.
+    pub fn in_memory(&self, task: TaskId, output: u32) -> Option<Bytes> {
+        match self.find(task, output)? {
+            Found::Memory(bytes) => Some(bytes),
+            Found::Disk(_) => None,
+        }
+    }
+
+    /// Whatever is put now makes it spill.
+    pub fn is_full(&self) -> bool {
+        self.lock().staying() >= self.target
     }
 
     /// The bytes of an output, read back from disk if need be. A damaged file is dropped, and
@@ -186,44 +209,26 @@ impl Store {
     /// Forgets an output whose file was found damaged.
     pub fn damaged(&self, task: TaskId, sentence: &str) {
         tracing::error!("{sentence}; the task will run again if its output is wanted");
-        let mut inner = self.lock();
-        inner.remove(task.spec, task.index, task.index.saturating_add(1));
-        inner.dropped.push(task.to_bits());
+        let mut holdings = self.lock();
+        holdings.remove(task.spec, task.index, task.index.saturating_add(1));
+        holdings.dropped.push(task.to_bits());
     }
 
-    /// How many outputs of this task are held; `None`: none of it.
+    /// How many outputs of this task are here; `None`: none of it.
     pub fn outputs(&self, task: TaskId) -> Option<usize> {
-        let inner = self.lock();
-        inner.specs.get(&task.spec)?.get(task.index).map(Entry::outputs)
-    }
-
-    /// The bytes of a cache, which may be dropped at any time: who needs it takes it now.
-    pub fn cached(&self, task: TaskId, output: u32) -> Option<Bytes> {
-        let mut inner = self.lock();
-        if !inner.specs.get(&task.spec)?.get(task.index)?.is_copy() {
-            return None;
-        }
-        match inner.find(task, output)? {
-            Found::Memory(bytes) => Some(bytes),
-            Found::Disk(_) => None,
-        }
+        self.lock().outputs(task)
     }
 
     /// Keeps what was a cache as an own output from now on. `None`: it is not here.
     pub fn make_own(&self, task: TaskId) -> Option<u64> {
-        let mut inner = self.lock();
-        let entry = inner.specs.get_mut(&task.spec)?.get_mut(task.index)?;
-        if let Entry::Full(full) = entry {
-            full.copy = false;
-        }
-        Some(entry.nbytes())
+        self.lock().make_own(task)
     }
 
     pub fn release(&self, tasks: &[u64]) {
-        let mut inner = self.lock();
+        let mut holdings = self.lock();
         for task in tasks {
             let task = TaskId::from_bits(*task);
-            inner.remove(task.spec, task.index, task.index.saturating_add(1));
+            holdings.remove(task.spec, task.index, task.index.saturating_add(1));
         }
     }
 
@@ -232,9 +237,9 @@ impl Store {
     }
 
     pub fn forget(&self, specs: &[u32]) {
-        let mut inner = self.lock();
+        let mut holdings = self.lock();
         for spec in specs {
-            inner.remove(SpecId(*spec), 0, u32::MAX);
+            holdings.remove(SpecId(*spec), 0, u32::MAX);
         }
     }
 
@@ -243,31 +248,40 @@ impl Store {
         std::mem::take(&mut self.lock().dropped)
     }
 
-    pub fn figures(&self) -> Figures {
-        let inner = self.lock();
-        Figures {
-            in_memory: inner.in_memory,
-            on_disk: self.on_disk.load(Ordering::Relaxed),
-            spilled_total: inner.spilled_total,
+    /// Leaves only those tasks of which nothing is here now.
+    pub fn only_gone(&self, tasks: &mut Vec<u64>) {
+        if !tasks.is_empty() {
+            let holdings = self.lock();
+            tasks.retain(|task| holdings.outputs(TaskId::from_bits(*task)).is_none());
         }
     }
 
-    /// From now on, outputs of runs of earlier sessions are passed over.
+    pub fn figures(&self) -> Figures {
+        let holdings = self.lock();
+        Figures {
+            in_memory: holdings.in_memory,
+            on_disk: self.on_disk.load(Ordering::Relaxed),
+            spilled_total: holdings.spilled_total,
+        }
+    }
+
+    /// From now on, outputs of runs of earlier sessions are passed over. Caches end with the
+    /// session in which the scheduler was told of them.
     pub fn begin_session(&self, generation: u64) {
-        let mut inner = self.lock();
-        inner.generation = generation;
-        inner.dropped.clear();
+        let mut holdings = self.lock();
+        holdings.generation = generation;
+        holdings.remove_caches();
+        holdings.dropped.clear();
     }
 
     /// All that is held, without caches.
     pub fn held(&self) -> v1::CopiesHeld {
-        let inner = self.lock();
-        let all = inner
+        let holdings = self.lock();
+        let all = holdings
             .specs
             .iter()
             .flat_map(|(spec, members)| members.iter().map(move |member| (*spec, member)));
-        all.filter(|(_, (_, entry))| !entry.is_copy())
-            .take(MOST_HELD)
+        all.take(MOST_HELD)
             .map(|(spec, (index, entry))| (TaskId::new(spec, index).to_bits(), entry.nbytes()))
             .fold(v1::CopiesHeld::default(), |mut held, (task, nbytes)| {
                 held.task.push(task);
@@ -278,172 +292,6 @@ impl Store {
 
     /// Drops all but these.
     pub fn keep_only(&self, keep: &[u64]) {
-        let keep: HashSet<u64> = keep.iter().copied().collect();
-        let mut inner = self.lock();
-        let gone: Vec<TaskId> = inner
-            .specs
-            .iter()
-            .flat_map(|(spec, members)| members.iter().map(|(index, _)| TaskId::new(*spec, index)))
-            .filter(|task| !keep.contains(&task.to_bits()))
-            .collect();
-        for task in gone {
-            inner.remove(task.spec, task.index, task.index.saturating_add(1));
-        }
-    }
-}
-
-impl Inner {
-    fn insert(&mut self, task: TaskId, outputs: SmallVec<[Bytes; 1]>, copy: bool) {
-        // Whoever was to hear that it is gone would believe it of this one.
-        self.dropped.retain(|dropped| *dropped != task.to_bits());
-        let tiny = match outputs.as_slice() {
-            [value] => Entry::tiny(value),
-            _ => None,
-        };
-        let entry = match tiny {
-            Some(entry) => entry,
-            None => {
-                let slots = outputs
-                    .into_iter()
-                    .enumerate()
-                    .map(|(output, value)| self.slot(task, output as u32, value))
-                    .collect();
-                Entry::Full(Box::new(Full { copy, slots }))
-            }
-        };
-        self.in_memory += entry.in_memory();
-        if let Some(old) = self.specs.entry(task.spec).or_default().insert(task.index, entry) {
-            self.removed(&old);
-        }
-    }
-
-    fn slot(&mut self, task: TaskId, output: u32, value: Bytes) -> Slot {
-        let tick = if value.len() < SMALLEST_SPILLED {
-            0
-        } else {
-            self.tick += 1;
-            self.order.insert(self.tick, (task.spec, task.index, output));
-            self.tick
-        };
-        Slot { nbytes: value.len() as u64, tick, place: Place::Memory(value) }
-    }
-
-    fn slot_mut(&mut self, (spec, index, output): Place3) -> Option<&mut Slot> {
-        match self.specs.get_mut(&spec)?.get_mut(index)? {
-            Entry::Tiny { .. } => None,
-            Entry::Full(full) => full.slots.get_mut(output as usize),
-        }
-    }
-
-    fn find(&mut self, task: TaskId, output: u32) -> Option<Found> {
-        let next = self.tick + 1;
-        let slot = match self.specs.get_mut(&task.spec)?.get_mut(task.index)? {
-            Entry::Tiny { length, bytes } => {
-                let value = Bytes::copy_from_slice(&bytes[..usize::from(*length)]);
-                return (output == 0).then_some(Found::Memory(value));
-            }
-            Entry::Full(full) => full.slots.get_mut(output as usize)?,
-        };
-        let found = slot.found();
-        if slot.tick > 0 && matches!(slot.place, Place::Memory(_)) {
-            let old = std::mem::replace(&mut slot.tick, next);
-            self.tick = next;
-            self.order.remove(&old);
-            self.order.insert(next, (task.spec, task.index, output));
-        }
-        Some(found)
-    }
-
-    /// Drops what was not used for longest, if that is a cache.
-    fn drop_oldest_cache(&mut self) -> bool {
-        let Some((_, (spec, index, _))) = self.order.first_key_value() else { return false };
-        let (spec, index) = (*spec, *index);
-        let entry = self.specs.get(&spec).and_then(|members| members.get(index));
-        if !entry.is_some_and(Entry::is_copy) {
-            return false;
-        }
-        self.remove(spec, index, index.saturating_add(1));
-        self.dropped.push(TaskId::new(spec, index).to_bits());
-        true
-    }
-
-    /// Takes the next output to spill off the list. `Some(None)`: that one could be dropped.
-    fn next_victim(&mut self) -> Option<Option<(Place3, Bytes)>> {
-        if self.drop_oldest_cache() {
-            return Some(None);
-        }
-        let (_, place) = self.order.pop_first()?;
-        let Some(slot) = self.slot_mut(place) else {
-            return Some(None);
-        };
-        slot.tick = 0;
-        let Place::Memory(value) = &slot.place else {
-            return Some(None);
-        };
-        let value = value.clone();
-        slot.place = Place::Spilling(value.clone());
-        self.spilling += value.len() as u64;
-        Some(Some((place, value)))
-    }
-
-    /// An output has been written to disk, or could not be.
-    fn spilled(
-        &mut self,
-        place: Place3,
-        value: &Bytes,
-        written: Result<Arc<SpillFile>, String>,
-    ) -> Result<(), String> {
-        let nbytes = value.len() as u64;
-        let next = self.tick + 1;
-        let is_it = |slot: &&mut Slot| matches!(&slot.place, Place::Spilling(v) if v.as_ptr() == value.as_ptr());
-        let Some(slot) = self.slot_mut(place).filter(is_it) else {
-            // Released meanwhile, which has settled the accounts; the file goes with `written`.
-            return written.map(|_| ());
-        };
-        let result = match written {
-            Ok(file) => {
-                slot.place = Place::Disk(file);
-                self.in_memory -= nbytes;
-                self.spilled_total += nbytes;
-                Ok(())
-            }
-            Err(sentence) => {
-                slot.place = Place::Memory(value.clone());
-                slot.tick = next;
-                self.tick = next;
-                self.order.insert(next, place);
-                Err(sentence)
-            }
-        };
-        self.spilling -= nbytes;
-        result
-    }
-
-    fn remove(&mut self, spec: SpecId, start: u32, end: u32) {
-        let Some(members) = self.specs.get_mut(&spec) else {
-            return;
-        };
-        let removed = members.remove(start, end);
-        if members.is_empty() {
-            self.specs.remove(&spec);
-        }
-        for entry in &removed {
-            self.removed(entry);
-        }
-    }
-
-    /// Settles the accounts for an entry that is gone.
-    fn removed(&mut self, entry: &Entry) {
-        self.in_memory -= entry.in_memory();
-        if let Entry::Full(full) = entry {
-            for slot in &full.slots {
-                if slot.tick > 0 {
-                    self.order.remove(&slot.tick);
-                }
-                if matches!(slot.place, Place::Spilling(_)) {
-                    self.spilling -= slot.nbytes;
-                }
-            }
-        }
+        self.lock().keep_only(&keep.iter().copied().collect());
     }
 }

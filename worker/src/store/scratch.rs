@@ -1,15 +1,20 @@
 //! The folder for spilled outputs and for the scratch folders of commands.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirEntry, File},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
 
-/// Names of our folders begin so.
+/// Names of our folders begin so ...
 const PREFIX: &str = "dasklet-worker-";
+/// ... or so, before they are locked ...
+const UNFINISHED: &str = ".unfinished-";
+/// ... which takes no longer than this.
+const FINISHED_AFTER: Duration = Duration::from_secs(60);
 /// Held locked by the process that the folder belongs to.
 const LOCK: &str = "lock";
 
@@ -32,7 +37,7 @@ impl Scratch {
         let id = uuid::Uuid::new_v4().simple().to_string();
         // It gets the name by which others know it when it is locked: before that, a worker that
         // starts at the same moment would take it for an orphan.
-        let unfinished = base.join(format!(".unfinished-{id}"));
+        let unfinished = base.join(format!("{UNFINISHED}{id}"));
         fs::create_dir(&unfinished)?;
         let lock = File::create(unfinished.join(LOCK))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
@@ -67,15 +72,23 @@ impl Drop for Scratch {
 fn remove_orphans(base: &Path) {
     let Ok(folders) = fs::read_dir(base) else { return };
     for folder in folders.flatten() {
-        if !folder.file_name().to_string_lossy().starts_with(PREFIX) {
-            continue;
-        }
-        let Ok(lock) = File::open(folder.path().join(LOCK)) else { continue };
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if is_orphan(&folder) {
             tracing::info!("removing what a killed worker left: {}", folder.path().display());
             let _ = fs::remove_dir_all(folder.path());
         }
     }
+}
+
+fn is_orphan(folder: &DirEntry) -> bool {
+    let name = folder.file_name();
+    let name = name.to_string_lossy();
+    if name.starts_with(UNFINISHED) {
+        let age = folder.metadata().and_then(|data| data.modified()).map(|at| at.elapsed());
+        return matches!(age, Ok(Ok(age)) if age > FINISHED_AFTER);
+    }
+    name.starts_with(PREFIX)
+        && File::open(folder.path().join(LOCK))
+            .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok())
 }
 
 #[cfg(test)]
@@ -96,6 +109,23 @@ mod tests {
             assert!(all.iter().all(|scratch| scratch.path().join(LOCK).exists()));
             assert_eq!(fs::read_dir(base.path()).unwrap().count(), all.len());
         });
+    }
+
+    #[test]
+    fn folders_of_processes_that_died_while_they_made_them_go() {
+        let base = tempfile::tempdir().unwrap();
+        let old = std::time::SystemTime::now() - 2 * FINISHED_AFTER;
+        let names = [("old", true), ("new", false)].map(|(name, is_old)| {
+            let path = base.path().join(format!("{UNFINISHED}{name}"));
+            fs::create_dir(&path).unwrap();
+            if is_old {
+                fs::write(path.join(LOCK), "").unwrap();
+                File::open(&path).unwrap().set_modified(old).unwrap();
+            }
+            path
+        });
+        let _mine = Scratch::create(base.path()).unwrap();
+        assert_eq!(names.map(|path| path.exists()), [false, true]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use dasklet_core::{ErrorClass, SpecId, TaskId};
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use smallvec::smallvec;
 
 use super::{
-    Scratch, Store,
+    Reading, Scratch, Store,
     keep::{Figures, Missing},
 };
 
@@ -67,36 +67,116 @@ fn the_least_recently_used_goes_first() {
     }
 }
 
-#[test]
-fn caches_are_dropped_and_never_make_others_go_to_disk() {
-    let base = tempfile::tempdir().unwrap();
-    let store = store(base.path(), 30 * KIB);
-    let cache = |n| store.cache(0, task(n), value(n as u8, 10 * KIB as usize));
-    for n in 0..4 {
-        assert!(cache(n));
-    }
-    assert!(!cache(3), "it is here");
-    assert!(cache(0));
-    assert_eq!(store.take_dropped(), [task(1).to_bits()], "0 is here again");
-    put(&store, 4, 10 * KIB as usize);
-    put(&store, 5, 10 * KIB as usize);
-    assert_eq!(store.take_dropped(), [task(2).to_bits(), task(3).to_bits()]);
-    assert_eq!(store.make_own(task(0)), Some(10 * KIB));
-    assert_eq!(store.held().task.len(), 3);
-    assert!(!cache(6), "nothing else makes room for a cache");
-    assert_eq!(store.figures().on_disk, 0);
-    assert_eq!(store.cached(task(0), 0), None, "it is no cache any more");
+fn read(store: &Store, n: u32, shared: bool) -> Arc<Reading> {
+    store.read(0, task(n), value(n as u8, 10 * KIB as usize), shared).unwrap()
+}
+
+fn bits(tasks: &[u32]) -> Vec<u64> {
+    tasks.iter().map(|n| task(*n).to_bits()).collect()
 }
 
 #[test]
-fn what_was_dropped_and_is_put_again_is_not_told_to_be_gone() {
+fn inputs_count_and_are_spilled_until_nobody_needs_them() {
     let base = tempfile::tempdir().unwrap();
     let store = store(base.path(), 30 * KIB);
-    assert!(store.cache(0, task(1), value(1, 20 * KIB as usize)));
-    put(&store, 2, 25 * KIB as usize);
-    put(&store, 1, 2 * KIB as usize);
+    let readings: Vec<_> = (0..10).map(|n| read(&store, n, n % 2 == 0)).collect();
+    assert_eq!(store.figures().in_memory, 100 * KIB);
+    assert!(store.is_too_full());
+    store.make_room().unwrap();
+    assert!(!store.is_too_full());
+    let figures = store.figures();
+    assert_eq!((figures.in_memory, figures.on_disk), (30 * KIB, 70 * KIB));
+    for (n, reading) in readings.iter().enumerate() {
+        assert_eq!(reading.load().unwrap(), value(n as u8, 10 * KIB as usize));
+        let shown = store.find(task(n as u32), 0).is_some();
+        assert_eq!(shown, n % 2 == 0, "others read only what may be shared");
+    }
     assert!(store.take_dropped().is_empty());
-    assert_eq!(store.load(task(1), 0).unwrap().len() as u64, 2 * KIB);
+    drop(readings);
+    // Only number 8 is in memory and may be shared; what was on disk goes, and is told to.
+    let figures = store.figures();
+    assert_eq!((figures.in_memory, figures.on_disk), (10 * KIB, 0));
+    assert_eq!(store.take_dropped(), bits(&[0, 2, 4, 6]));
+    assert_eq!(files(&store), 0);
+    assert!(store.held().task.is_empty(), "inputs are nothing to count on");
+}
+
+#[test]
+fn caches_go_first_and_never_make_others_go_to_disk() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), 30 * KIB);
+    put(&store, 4, 10 * KIB as usize);
+    for n in 0..3 {
+        drop(read(&store, n, true));
+    }
+    store.make_room().unwrap();
+    assert_eq!(store.take_dropped(), bits(&[0]));
+    let again = store.read_again(task(1), 0).unwrap();
+    assert!(store.read_again(task(0), 0).is_none());
+    assert!(store.read_again(task(1), 1).is_none());
+    put(&store, 5, 10 * KIB as usize);
+    assert_eq!(store.take_dropped(), bits(&[2]), "somebody reads the older one");
+    assert_eq!(store.figures().on_disk, 0);
+    drop(again);
+    put(&store, 6, 10 * KIB as usize);
+    assert_eq!(store.take_dropped(), bits(&[1]));
+    assert_eq!(store.figures().on_disk, 0);
+}
+
+#[test]
+fn a_cache_can_become_a_copy_to_count_on() {
+    let base = tempfile::tempdir().unwrap();
+    for spilled in [false, true] {
+        let store = store(base.path(), 30 * KIB);
+        let reading = read(&store, 0, true);
+        if spilled {
+            store.shrink_to(0).unwrap();
+        }
+        assert_eq!(store.make_own(task(0)), Some(10 * KIB));
+        assert_eq!(store.make_own(task(0)), Some(10 * KIB), "it is that already");
+        assert_eq!(store.held().task, bits(&[0]));
+        assert!(store.read_again(task(0), 0).is_none(), "it is no cache any more");
+        drop(reading);
+        assert!(store.take_dropped().is_empty());
+        assert_eq!(store.load(task(0), 0).unwrap(), value(0, 10 * KIB as usize));
+        store.release(&bits(&[0]));
+        assert_eq!((store.figures().in_memory, store.figures().on_disk), (0, 0));
+    }
+}
+
+#[test]
+fn what_is_released_stays_for_those_who_read_it_and_for_nobody_else() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), 30 * KIB);
+    let reading = read(&store, 1, true);
+    store.forget(&[0]);
+    assert_eq!(store.outputs(task(1)), None);
+    // The same id, and another task.
+    let other = store.read(0, task(1), value(77, 5000), true).unwrap();
+    assert_eq!(reading.load().unwrap(), value(1, 10 * KIB as usize));
+    assert_eq!(other.load().unwrap(), value(77, 5000));
+    drop(reading);
+    assert_eq!(store.figures().in_memory, 5000);
+    assert!(store.take_dropped().is_empty());
+    store.begin_session(1);
+    assert_eq!(other.load().unwrap(), value(77, 5000));
+    drop(other);
+    assert_eq!(store.figures().in_memory, 0);
+    assert!(store.read(0, task(2), value(1, 5000), true).is_none(), "of the session before");
+}
+
+#[test]
+fn what_is_here_again_is_not_told_to_be_gone() {
+    let base = tempfile::tempdir().unwrap();
+    let store = store(base.path(), 30 * KIB);
+    drop(read(&store, 1, true));
+    drop(read(&store, 2, true));
+    store.shrink_to(0).unwrap();
+    put(&store, 1, 2 * KIB as usize);
+    let mut dropped = store.take_dropped();
+    assert_eq!(dropped, bits(&[1, 2]));
+    store.only_gone(&mut dropped);
+    assert_eq!(dropped, bits(&[2]));
 }
 
 #[test]
@@ -199,12 +279,29 @@ proptest! {
 
     /// Whatever happens, accounts agree with what is there, and every output reads as it was.
     #[test]
-    fn accounts_agree(steps in prop::collection::vec((0u8..4, 0u32..300, 0usize..6000), 1..80)) {
+    fn accounts_agree(steps in prop::collection::vec((0u8..8, 0u32..300, 0usize..6000), 1..80)) {
         let base = tempfile::tempdir().unwrap();
         let store = store(base.path(), 20 * KIB);
         let mut model = std::collections::BTreeMap::new();
+        let mut readings: Vec<(Arc<Reading>, Bytes)> = Vec::new();
         for (what, n, length) in steps {
             match what {
+                // Of specs that have no outputs here.
+                4 | 5 => {
+                    let bytes = value(length as u8, length);
+                    let reading = store.read(0, task(n + 1000), bytes.clone(), what == 4);
+                    readings.push((reading.unwrap(), bytes));
+                    store.make_room().unwrap();
+                }
+                6 if !readings.is_empty() => {
+                    readings.swap_remove(n as usize % readings.len());
+                }
+                7 => {
+                    if let Some(reading) = store.read_again(task(n + 1000), 0) {
+                        let bytes = reading.load().unwrap();
+                        readings.push((reading, bytes));
+                    }
+                }
                 0 | 1 => {
                     put(&store, n, length);
                     model.insert(n, length);
@@ -223,8 +320,18 @@ proptest! {
             }
             let figures = store.figures();
             let total: usize = model.values().sum();
-            prop_assert_eq!(figures.in_memory + figures.on_disk, total as u64);
+            let kept = figures.in_memory + figures.on_disk;
+            // The rest are caches, and inputs that several read.
+            prop_assert!(kept >= total as u64);
+            for (reading, bytes) in &readings {
+                prop_assert_eq!(&reading.load().unwrap(), bytes);
+            }
         }
+        drop(readings);
+        store.begin_session(1);
+        let total: usize = model.values().sum();
+        let figures = store.figures();
+        prop_assert_eq!(figures.in_memory + figures.on_disk, total as u64);
         for (n, length) in &model {
             prop_assert_eq!(store.load(task(*n), 0).unwrap(), value(*n as u8, *length));
         }

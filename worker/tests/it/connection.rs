@@ -39,6 +39,35 @@ async fn outputs_survive_a_lost_connection() {
 }
 
 #[tokio::test]
+async fn what_is_told_to_be_gone_is_not_there() {
+    let mut fake = Fake::start().await;
+    let _worker = Local::start(&fake, |_| ());
+    let mut session = fake.accept(1).await;
+    // Asked for just before it is made, so that both answers may travel together.
+    for spec in 1..=500 {
+        session.send(v1::WorkerCommand {
+            confirm: vec![task(spec, 0)],
+            ..assigns(vec![assign(spec, native("noop", vec![]))])
+        });
+    }
+    let seen = session.until(|seen| seen.order.len() == 500).await;
+    for (dropped, finished) in &seen.told_together {
+        let made = finished.iter().map(|run| task(*run as u32, 0));
+        let both: Vec<u64> = made.filter(|task| dropped.contains(task)).collect();
+        assert!(both.is_empty(), "{both:?} were made, and told to be gone");
+    }
+}
+
+#[tokio::test]
+async fn a_scheduler_whose_name_means_nothing_is_told_in_words() {
+    let mut fake = Fake::start().await;
+    fake.address = "tcp://scheduler.invalid:8786".to_owned();
+    let worker = Local::start(&fake, |options| options.death_timeout = 0.2);
+    let error = worker.ended.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("'scheduler.invalid' of the scheduler cannot be resolved"), "{error}");
+}
+
+#[tokio::test]
 async fn a_drained_worker_returns_what_it_has_not_started() {
     let mut fake = Fake::start().await;
     let worker = Local::start(&fake, |options| options.slots = Some(1));

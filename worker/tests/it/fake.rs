@@ -127,12 +127,18 @@ pub struct Seen {
     pub heartbeat: v1::Heartbeat,
     pub heartbeats: u32,
     pub leaving: bool,
+    /// Tasks told to be gone, with the runs that ended well in the same message.
+    pub told_together: Vec<(Vec<u64>, Vec<u64>)>,
     /// Runs that have an end, in the order of the news.
     pub order: Vec<u64>,
 }
 
 impl Seen {
     fn add(&mut self, message: v1::WorkerMessage) {
+        let runs = message.finished.as_ref().map_or(Vec::new(), |finished| finished.run.clone());
+        if !runs.is_empty() && !message.dropped.is_empty() {
+            self.told_together.push((message.dropped.clone(), runs));
+        }
         if let Some(finished) = message.finished {
             let mut inline = finished.inline_bytes;
             for (n, run) in finished.run.iter().enumerate() {

@@ -1,11 +1,11 @@
 //! A small memory limit: spilling, and the last rung of the ladder.
 
-use dasklet_protocol::v1::ErrorClass;
+use dasklet_protocol::v1::{self, ErrorClass, argument::Value};
 
 use crate::{
-    fake::Fake,
+    fake::{Fake, Local},
     processes::Process,
-    tasks::{assign, assigns, command, literal, members, native, shell, task},
+    tasks::{assign, assigns, command, literal, members, native, one, peer, shell, task},
 };
 
 #[tokio::test]
@@ -40,6 +40,42 @@ fn dasklet_worker_check(index: u32, value: &[u8]) -> bool {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         chunk == &(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]
     })
+}
+
+#[tokio::test]
+async fn inputs_of_waiting_tasks_count_and_are_spilled() {
+    const COUNT: u32 = 160;
+    let mut fake = Fake::start().await;
+    let _source = Local::start(&fake, |_| ());
+    let mut source = fake.accept(1).await;
+    source.send(members(1, native("bytes", vec![literal(1 << 20)]), COUNT, 1000));
+    source.until(|seen| seen.finished.len() == COUNT as usize).await;
+    let scratch = tempfile::tempdir().unwrap();
+    let _reader = Process::start(&fake, scratch.path(), &["--memory-limit", "64Mi"]);
+    let mut reader = fake.accept(2).await;
+    reader.send(peer(1, &source.hello.data_address));
+    let sleep = |spec| assign(spec, native("sleep", vec![literal(600)]));
+    reader.send(assigns(vec![sleep(2), sleep(3)]));
+    reader.until(|seen| seen.started.len() == 2).await;
+
+    // Both slots are taken, so these have their inputs and wait.
+    let checks = (0..COUNT).map(|n| {
+        let mut check = assign(10 + n, native("check_bytes", vec![Value::Input(0), literal(n)]));
+        check.inputs = vec![one(task(1, n), 0, &[1], (1 << 20) + 5)];
+        check
+    });
+    reader.send(assigns(checks.collect()));
+    let all = u64::from(COUNT) << 20;
+    let is_all = |beat: &v1::Heartbeat| beat.bytes_stored + beat.bytes_spilled >= all;
+    let beat = reader.until(|seen| is_all(&seen.heartbeat)).await.heartbeat;
+    assert!(beat.bytes_stored < 56 << 20, "{beat:?}");
+    assert!(beat.memory_resident < 100 << 20, "{beat:?}");
+    reader.send(v1::WorkerCommand { cancel: vec![2, 3], ..v1::WorkerCommand::default() });
+    for n in 0..COUNT {
+        assert_eq!(reader.value(10 + u64::from(n)).await, (1 << 20).to_string());
+    }
+    // What is left is there to be read again, in memory alone.
+    reader.until(|seen| seen.heartbeat.bytes_spilled == 0).await;
 }
 
 #[tokio::test]

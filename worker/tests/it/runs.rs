@@ -151,3 +151,34 @@ async fn higher_priority_goes_first() {
     let seen = session.until(|seen| seen.order.len() == 5).await;
     assert_eq!(seen.order, [1, 4, 2, 3, 5]);
 }
+
+#[tokio::test]
+async fn quick_operations_run_where_they_arrive_while_they_are_quick() {
+    let mut registry = Registry::standard();
+    let thread = |millis: u64| {
+        std::thread::sleep(std::time::Duration::from_millis(millis));
+        std::thread::current().name().is_some_and(|name| name.starts_with("slot-")) as i64
+    };
+    registry.register("quick", thread);
+    registry.promise_quick("quick");
+    registry.register("other", thread);
+    let mut fake = Fake::start().await;
+    let _worker = Local::start_with(&fake, registry, |_| ());
+    let mut session = fake.accept(1).await;
+    let mut spec = 0;
+    let mut on_slot = async |operation: &str, millis: u64| {
+        spec += 1;
+        session.send(assigns(vec![assign(spec, native(operation, vec![literal(millis)]))]));
+        session.value(spec.into()).await == "1"
+    };
+    // How long it takes is not known before it has run.
+    assert!(on_slot("quick", 0).await);
+    let mut runs = 1;
+    while on_slot("quick", 0).await {
+        runs += 1;
+        assert!(runs < 1000, "it is quick now, and still handed over");
+    }
+    assert!(on_slot("other", 0).await);
+    on_slot("quick", 20).await;
+    assert!(on_slot("quick", 0).await, "it broke its promise");
+}

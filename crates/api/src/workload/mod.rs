@@ -6,6 +6,8 @@ mod array;
 mod graph;
 mod resolve;
 mod spec;
+mod task_entry;
+mod task_names;
 mod typed;
 
 pub use array::IndexRange;

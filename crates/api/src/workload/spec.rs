@@ -56,12 +56,15 @@ pub struct TableSpec {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = crate::rules::located()))]
 pub struct Output {
-    /// A file, or a folder of part files.
+    /// A file, or a folder of part files (it ends in `/`); local, or a URL.
     #[schemars(length(min = 1, max = 2048))]
     pub path: String,
     /// Default: by the file name's ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<TableFormat>,
+    /// Replace what is there already. Default false: the job fails before it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<bool>,
 }
 
 /// How rows are stored.

@@ -4,6 +4,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod connection;
+mod members;
 pub(crate) mod outbox;
 pub(crate) mod sending;
 pub(crate) mod state;

@@ -8,7 +8,7 @@ use dasklet_protocol::{TARGET_MESSAGE_BYTES, v1};
 use prost::Message;
 
 use crate::{
-    spec::TaskOptions,
+    options::TaskOptions,
     wire::{delimited_length, put_length},
 };
 

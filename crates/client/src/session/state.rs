@@ -16,7 +16,7 @@ use crate::{
     address::Address,
     error::{ClientError, Failure},
     fetch::Holders,
-    progress::JobProgress,
+    progress::Progress,
 };
 
 /// What is known and what is to be sent.
@@ -30,7 +30,7 @@ pub(crate) struct Session {
     pub(crate) end: Option<ClientError>,
     /// Put values that are not stored yet, to be told where they may be written.
     pub(crate) puts: HashMap<u64, mpsc::UnboundedSender<v1::PutTarget>, RandomState>,
-    pub(crate) jobs: HashMap<u32, watch::Sender<JobProgress>, RandomState>,
+    pub(crate) jobs: HashMap<u32, watch::Sender<Progress>, RandomState>,
     /// Grows with each connection; an older connection's sender finds that it is outdated.
     pub(crate) connection: u64,
     /// The scheduler has said welcome on this connection, so messages may flow.

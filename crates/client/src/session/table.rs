@@ -11,24 +11,35 @@ use bytes::Bytes;
 use dasklet_protocol::v1;
 use foldhash::fast::RandomState;
 
-use super::cell::{Cell, Standing};
+use super::{
+    cell::{Cell, Standing},
+    members::{MAX_PENDING_RANGES, Members},
+};
 use crate::{completed::Completion, error::Failure};
 
 /// A task of the session: its local number, and the member of a task array (else 0).
 pub(crate) type Member = (u64, u32);
 
-const CHUNK: usize = 1024;
 /// The local number has not been accepted yet.
 const NO_SPEC: u32 = u32::MAX;
-/// More ranges than this are merged when the session resumes; being told too much does no harm.
-const MAX_PENDING_RANGES: usize = 4096;
 
 /// Who is to be told of an end.
 pub(crate) enum Waiter {
-    /// A future that polls again.
-    Wake(Waker),
+    /// A future that polls again, by its number.
+    Wake(u64, Waker),
     /// A stream of completions.
     Complete(Arc<Completion>, usize),
+}
+
+impl Waiter {
+    /// Both are of the same future, or of the same place in a stream.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Wake(one, _), Self::Wake(other, _)) => one == other,
+            (Self::Complete(one, a), Self::Complete(other, b)) => Arc::ptr_eq(one, other) && a == b,
+            _ => false,
+        }
+    }
 }
 
 /// How a task ended, as far as it has.
@@ -56,35 +67,6 @@ struct Local {
     members: Option<Box<Members>>,
 }
 
-struct Members {
-    length: u32,
-    chunks: Vec<Option<Box<[Cell; CHUNK]>>>,
-    /// The whole description was refused.
-    refused: Option<Arc<Failure>>,
-}
-
-impl Members {
-    fn cell(&self, index: u32) -> Cell {
-        if self.refused.is_some() {
-            return Cell::failed();
-        }
-        match self.chunks.get(index as usize / CHUNK) {
-            Some(Some(chunk)) => chunk[index as usize % CHUNK],
-            Some(None) => Cell::pending(false),
-            None => Cell::released(),
-        }
-    }
-
-    fn cell_mut(&mut self, index: u32) -> Option<&mut Cell> {
-        if index >= self.length {
-            return None;
-        }
-        let chunk = self.chunks.get_mut(index as usize / CHUNK)?;
-        let cells = chunk.get_or_insert_with(|| Box::new([Cell::pending(false); CHUNK]));
-        Some(&mut cells[index as usize % CHUNK])
-    }
-}
-
 /// All tasks of a session.
 #[derive(Default)]
 pub(crate) struct Table {
@@ -96,7 +78,9 @@ pub(crate) struct Table {
     waiters: HashMap<Member, Vec<Waiter>, RandomState>,
     /// Grows with each failure, so that who waits for many sees that one of them may have failed.
     failure_count: u64,
-    failure_watchers: Vec<Waker>,
+    /// By the numbers of their futures.
+    failure_watchers: HashMap<u64, Waker, RandomState>,
+    next_waiter: u64,
 }
 
 impl Table {
@@ -115,8 +99,7 @@ impl Table {
     /// Takes the next number for a task array.
     pub(crate) fn push_array(&mut self, length: u32) -> u64 {
         let local = self.next();
-        let chunks = (0..(length as usize).div_ceil(CHUNK)).map(|_| None).collect();
-        let members = Box::new(Members { length, chunks, refused: None });
+        let members = Box::new(Members::new(length));
         let cell = Cell::pending(false);
         self.locals.push_back(Local { spec: NO_SPEC, cell, members: Some(members) });
         local
@@ -185,11 +168,10 @@ impl Table {
     /// Notes that a task ended without outputs; a refused description fails as a whole.
     pub(crate) fn failed(&mut self, member: Member, failure: Arc<Failure>, wake: &mut Vec<Waker>) {
         self.failure_count += 1;
-        wake.append(&mut self.failure_watchers);
+        wake.extend(self.failure_watchers.drain().map(|(_, waker)| waker));
         if let Some(Local { spec: NO_SPEC, members: Some(members), .. }) = self.local_mut(member.0)
         {
-            members.refused = Some(failure);
-            members.chunks.iter_mut().for_each(|chunk| *chunk = None);
+            members.refuse(failure);
             let awaited: Vec<Member> =
                 self.waiters.keys().filter(|(local, _)| *local == member.0).copied().collect();
             awaited.into_iter().for_each(|member| self.tell(member, wake));
@@ -207,7 +189,7 @@ impl Table {
     fn tell(&mut self, member: Member, wake: &mut Vec<Waker>) {
         for waiter in self.waiters.remove(&member).into_iter().flatten() {
             match waiter {
-                Waiter::Wake(waker) => wake.push(waker),
+                Waiter::Wake(_, waker) => wake.push(waker),
                 Waiter::Complete(completion, position) => wake.extend(completion.push(position)),
             }
         }
@@ -235,7 +217,7 @@ impl Table {
         self.failures
             .get(&member)
             .cloned()
-            .or_else(|| self.local(member.0)?.members.as_ref()?.refused.clone())
+            .or_else(|| self.local(member.0)?.members.as_ref()?.refusal().cloned())
     }
 
     /// True until the task has ended.
@@ -253,11 +235,34 @@ impl Table {
         self.failure_count
     }
 
-    /// Wakes at the next failure of whatever task.
-    pub(crate) fn watch_failures(&mut self, waker: Waker) {
-        if !self.failure_watchers.iter().any(|known| known.will_wake(&waker)) {
-            self.failure_watchers.push(waker);
+    /// A number for a future that waits.
+    pub(crate) fn waiter(&mut self) -> u64 {
+        self.next_waiter += 1;
+        self.next_waiter
+    }
+
+    /// Wakes a future at the next failure of whatever task.
+    pub(crate) fn watch_failures(&mut self, number: u64, waker: Waker) {
+        self.failure_watchers.insert(number, waker);
+    }
+
+    /// A future waits no more for failures.
+    pub(crate) fn ignore_failures(&mut self, number: u64) {
+        self.failure_watchers.remove(&number);
+    }
+
+    /// Nobody waits for a task's end so any more.
+    pub(crate) fn stop_waiting(&mut self, member: Member, waiter: &Waiter) {
+        let Some(waiters) = self.waiters.get_mut(&member) else { return };
+        waiters.retain(|known| !known.is_same(waiter));
+        if waiters.is_empty() {
+            self.waiters.remove(&member);
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiters.values().map(Vec::len).sum::<usize>() + self.failure_watchers.len()
     }
 
     /// Registers for the end of a task; false if it has ended.
@@ -268,8 +273,8 @@ impl Table {
         let Some(place) = self.cell_mut(member) else { return false };
         *place = Cell::pending(true);
         let waiters = self.waiters.entry(member).or_default();
-        if let Waiter::Wake(new) = &waiter {
-            waiters.retain(|old| !matches!(old, Waiter::Wake(old) if old.will_wake(new)));
+        if matches!(waiter, Waiter::Wake(..)) {
+            waiters.retain(|known| !known.is_same(&waiter));
         }
         waiters.push(waiter);
         true
@@ -305,10 +310,8 @@ impl Table {
     }
 
     fn forget_members(&mut self, local: u64, members: &Members) {
-        for (start, chunk) in (0..).step_by(CHUNK).zip(&members.chunks) {
-            for (index, cell) in (start..).zip(chunk.iter().flat_map(|cells| cells.iter())) {
-                self.forget((local, index), *cell);
-            }
+        for (index, cell) in members.known() {
+            self.forget((local, index), cell);
         }
     }
 
@@ -325,69 +328,33 @@ impl Table {
     pub(crate) fn take_waiters(&mut self, wake: &mut Vec<Waker>) {
         let members: Vec<Member> = self.waiters.keys().copied().collect();
         members.into_iter().for_each(|member| self.tell(member, wake));
-        wake.append(&mut self.failure_watchers);
+        wake.extend(self.failure_watchers.drain().map(|(_, waker)| waker));
     }
 
     /// What has not ended, as ranges; a few ended ones may be among it.
     pub(crate) fn pending_ranges(&self) -> Vec<v1::LocalRange> {
         let mut ranges: Vec<v1::LocalRange> = Vec::new();
-        let mut array_between = false;
         for (local, entry) in (self.base..).zip(&self.locals) {
-            if let Some(members) = &entry.members {
-                members_pending(local, members, &mut ranges);
-                array_between = true;
-            } else if entry.cell.is_pending() {
-                let crowded = ranges.len() >= MAX_PENDING_RANGES;
-                match ranges.last_mut() {
-                    Some(last)
-                        if last.end == 1
-                            && last.count > 0
-                            && (last.local + last.count == local
-                                || (crowded && !array_between)) =>
-                    {
-                        last.count = local + 1 - last.local;
-                    }
-                    _ => ranges.push(v1::LocalRange { local, start: 0, end: 1, count: 1 }),
+            let crowded = ranges.len() >= MAX_PENDING_RANGES;
+            let is_pending = match &entry.members {
+                Some(members) if crowded => members.refusal().is_none(),
+                Some(members) => {
+                    members.pending(local, &mut ranges);
+                    false
                 }
-                array_between = false;
+                None => entry.cell.is_pending(),
+            };
+            if !is_pending {
+                continue;
+            }
+            match ranges.last_mut() {
+                Some(last) if last.count > 0 && (crowded || last.local + last.count == local) => {
+                    last.count = local + 1 - last.local;
+                }
+                _ => ranges.push(v1::LocalRange { local, start: 0, end: 0, count: 1 }),
             }
         }
-        // `end` 1 told described tasks from arrays above; on the wire it is 0 for all of a task.
-        ranges.iter_mut().filter(|range| range.count > 0).for_each(|range| range.end = 0);
         ranges
-    }
-}
-
-fn members_pending(local: u64, members: &Members, ranges: &mut Vec<v1::LocalRange>) {
-    if members.refused.is_some() {
-        return;
-    }
-    let mut run: Option<u32> = None;
-    let push = |start, end, ranges: &mut Vec<v1::LocalRange>| {
-        let crowded = ranges.len() >= MAX_PENDING_RANGES;
-        match ranges.last_mut() {
-            Some(last) if crowded && last.local == local && last.count == 0 => last.end = end,
-            _ => ranges.push(v1::LocalRange { local, start, end, count: 0 }),
-        }
-    };
-    for (chunk_start, chunk) in (0..).step_by(CHUNK).zip(&members.chunks) {
-        let Some(cells) = chunk else {
-            run.get_or_insert(chunk_start);
-            continue;
-        };
-        for (index, cell) in (chunk_start..members.length).zip(cells.iter()) {
-            match (cell.is_pending(), run) {
-                (true, None) => run = Some(index),
-                (false, Some(start)) => {
-                    push(start, index, ranges);
-                    run = None;
-                }
-                _ => {}
-            }
-        }
-    }
-    if let Some(start) = run {
-        push(start, members.length, ranges);
     }
 }
 

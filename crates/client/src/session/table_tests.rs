@@ -64,11 +64,11 @@ fn a_refused_array_fails_as_a_whole() {
     let mut table = Table::default();
     let array = table.push_array(10_000_000);
     let mut wake = Vec::new();
-    assert!(table.wait((array, 77), Waiter::Wake(futures::task::noop_waker())));
+    assert!(table.wait((array, 77), Waiter::Wake(1, futures::task::noop_waker())));
     table.failed((array, 0), failure("limit"), &mut wake);
     assert_eq!(wake.len(), 1);
     assert_eq!(end(&table, (array, 9_999_999)), "limit");
-    let waits = table.wait((array, 5), Waiter::Wake(futures::task::noop_waker()));
+    let waits = table.wait((array, 5), Waiter::Wake(1, futures::task::noop_waker()));
     assert!(!waits, "it has failed with all others");
     assert!(table.pending_ranges().is_empty());
 }
@@ -85,7 +85,7 @@ fn released_numbers_leave_nothing_behind() {
     table.done((1, 0), 0, Some(&[0; 50]), &mut wake);
     table.done((array, 1), 0, Some(&[0; 50]), &mut wake);
     table.failed((2, 0), failure("x"), &mut wake);
-    table.wait((array, 2), Waiter::Wake(futures::task::noop_waker()));
+    table.wait((array, 2), Waiter::Wake(1, futures::task::noop_waker()));
     table.release(1, 9);
     assert_eq!(table.locals.len(), 11, "number 0 is still held");
     table.release(array, 1);
@@ -117,4 +117,24 @@ fn pending_ranges_cover_what_has_not_ended() {
         .collect();
     let expected = [(0, 0, 0, 2), (3, 0, 0, 3), (6, 0, 10, 0), (6, 1500, 2000, 0), (7, 0, 0, 1)];
     assert_eq!(ranges, expected);
+}
+
+#[test]
+fn very_many_arrays_are_told_of_in_few_ranges() {
+    let mut table = Table::default();
+    for _ in 0..20_000 {
+        table.push_array(2);
+        table.push_described();
+        table.done((table.next() - 1, 0), 0, None, &mut Vec::new());
+    }
+    table.accepted(0, &vec![0; 40_000]);
+    let ranges = table.pending_ranges();
+    assert!(ranges.len() <= MAX_PENDING_RANGES + 2, "{}", ranges.len());
+    let covered = |local: u64| {
+        let covers = |range: &v1::LocalRange| {
+            range.local == local || (range.local..range.local + range.count).contains(&local)
+        };
+        ranges.iter().any(covers)
+    };
+    assert!((0..40_000).step_by(2).all(covered));
 }

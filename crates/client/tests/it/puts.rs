@@ -1,9 +1,9 @@
 //! Put values: told where to go, and what is done when that goes wrong.
 
-use dasklet_client::{ClientError, ConnectOptions};
+use dasklet_client::ClientError;
 use dasklet_protocol::v1;
 
-use super::scripted::{Connection, Outputs, Scheduler, nobody, worker};
+use super::scripted::{Connection, Outputs, Scene, nobody, worker};
 
 const TASK: u64 = 100 << 32;
 
@@ -23,8 +23,7 @@ async fn asks_again(connection: &mut Connection) {
 
 #[tokio::test]
 async fn a_place_that_was_told_to_a_broken_connection_is_asked_for_again() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { mut scheduler, client, mut connection } = Scene::new().await;
     let (address, outputs) = worker().await;
     let put = client.put_bytes::<()>("value");
     let answer = async {
@@ -43,8 +42,7 @@ async fn a_place_that_was_told_to_a_broken_connection_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_worker_that_goes_after_it_took_the_value_is_replaced() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let (first, first_has) = worker().await;
     let (second, second_has) = worker().await;
     let put = client.put_bytes::<()>("value");
@@ -64,8 +62,7 @@ async fn a_worker_that_goes_after_it_took_the_value_is_replaced() {
 
 #[tokio::test]
 async fn a_worker_that_goes_before_it_has_the_value_is_replaced() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { scheduler, client, mut connection } = Scene::new().await;
     let (address, outputs) = worker().await;
     // Neither the client nor the scheduler reaches it.
     scheduler.outputs.refuse_puts("worker 1 is gone");
@@ -83,8 +80,7 @@ async fn a_worker_that_goes_before_it_has_the_value_is_replaced() {
 
 #[tokio::test]
 async fn puts_to_a_worker_that_cannot_be_reached_all_go_through_the_scheduler() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { scheduler, client, mut connection } = Scene::new().await;
     let unreachable = nobody().await;
     let puts = async {
         let put = |_| client.put_bytes::<()>("value").into_future();
@@ -123,8 +119,7 @@ async fn puts_to_a_worker_that_cannot_be_reached_all_go_through_the_scheduler() 
 
 #[tokio::test]
 async fn a_value_that_no_worker_can_take_is_refused_at_once() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let (address, outputs) = worker().await;
     outputs.refuse_puts_for_good("more than this worker's memory");
     let put = client.put_bytes::<()>("value");

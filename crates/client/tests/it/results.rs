@@ -5,7 +5,7 @@ use dasklet_client::{
 };
 use dasklet_protocol::v1;
 
-use super::scripted::{Connection, Scheduler, nobody, worker};
+use super::scripted::{Connection, Scene, Scheduler, nobody, worker};
 
 fn packed(value: i64) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -39,8 +39,7 @@ fn fail(connection: &Connection, local: u64, index: u32, message: &str) {
 
 #[tokio::test]
 async fn small_values_come_with_the_news() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let cubes = client.array::<i64>("cube", 3000).unwrap();
     connection.accept_next().await;
     let values: Vec<_> = (0..3000).map(|index| (index, packed(i64::from(index % 128)))).collect();
@@ -53,8 +52,7 @@ async fn small_values_come_with_the_news() {
 
 #[tokio::test]
 async fn large_values_are_read_from_their_holders() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let parts = client.array::<String>("part", 2).unwrap();
     connection.accept_next().await;
     let text = "x".repeat(5000);
@@ -73,8 +71,7 @@ async fn large_values_are_read_from_their_holders() {
 
 #[tokio::test]
 async fn an_output_that_does_not_exist_is_an_error_and_not_asked_for_again() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let parts = client.array::<i64>("part", 2).unwrap();
     connection.accept_next().await;
     let (address, outputs) = worker().await;
@@ -88,34 +85,6 @@ async fn an_output_that_does_not_exist_is_an_error_and_not_asked_for_again() {
         let expected = format!("task 0.{index} has no output {output}: it has {has}, counted");
         assert!(error.starts_with(&expected), "{error}");
     }
-}
-
-#[tokio::test]
-async fn a_task_that_is_too_large_for_a_message_is_refused_and_others_go() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
-    let large = "x".repeat(4 << 20);
-    let refused = |error: ClientError| {
-        let error = error.to_string();
-        assert!(error.contains("put the value and pass its handle"), "{error}");
-    };
-    refused(client.submit::<()>("length", (&large,)).unwrap_err());
-    refused(client.map::<(), _>("length", [("small",), (large.as_str(),)]).await.unwrap_err());
-    let mut graph = Graph::new();
-    let node = graph.op("length", (&large,));
-    refused(client.compute::<()>(&graph, node).unwrap_err());
-
-    let most = "x".repeat((4 << 20) - 1000);
-    let future = client.submit::<i64>("length", (&most,)).unwrap();
-    loop {
-        let message = connection.message().await;
-        let Some(submit) = &message.submit else { continue };
-        connection.accept(&message);
-        assert!(submit.tasks[0].body.len() > most.len());
-        connection.values(submit.first, &[(0, packed(1))]);
-        break;
-    }
-    assert_eq!(future.await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -134,8 +103,7 @@ async fn a_worker_that_cannot_be_reached_is_read_through_the_scheduler() {
 
 #[tokio::test]
 async fn what_a_holder_has_lost_is_asked_for_again() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let future = client.submit::<()>("part", ()).unwrap();
     connection.accept_next().await;
     let (empty, _) = worker().await;
@@ -156,8 +124,7 @@ async fn what_a_holder_has_lost_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_failure_ends_the_wait_for_all_at_once_and_lists_its_attempts() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let set = client.map::<i64, _>("x", (0..10i64).map(|x| (x,))).await.unwrap();
     connection.accept_next().await;
     fail(&connection, 8, 0, "task 8 cannot be done");
@@ -172,8 +139,7 @@ async fn a_failure_ends_the_wait_for_all_at_once_and_lists_its_attempts() {
 
 #[tokio::test]
 async fn a_refused_array_fails_for_whoever_waits() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let array = client.array::<i64>("x", 1_000_000).unwrap();
     let refuse = async {
         connection.message().await;
@@ -186,8 +152,7 @@ async fn a_refused_array_fails_for_whoever_waits() {
 
 #[tokio::test]
 async fn results_come_in_the_order_in_which_they_are_made() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let set = client.map::<i64, _>("x", (0..3i64).map(|x| (x,))).await.unwrap();
     connection.accept_next().await;
     let mut completed = as_completed(set.iter());
@@ -201,8 +166,7 @@ async fn results_come_in_the_order_in_which_they_are_made() {
 
 #[tokio::test]
 async fn what_nobody_holds_is_released_and_only_then() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let first = client.submit::<i64>("x", ()).unwrap();
     let array = client.array::<i64>("x", 5).unwrap();
     let member = array.get(2).unwrap();
@@ -225,8 +189,7 @@ async fn what_nobody_holds_is_released_and_only_then() {
 
 #[tokio::test]
 async fn a_graph_is_one_submission_in_depth_first_order() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let mut graph = Graph::new();
     let parts = graph.add_array(dasklet_client::TaskSpec::op("part", ()).unwrap().outputs(3), 4);
     let merged = graph.add_array(
@@ -256,8 +219,7 @@ async fn a_graph_is_one_submission_in_depth_first_order() {
 
 #[tokio::test]
 async fn a_graph_of_many_messages_keeps_its_inner_tasks_until_all_are_sent() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let mut graph = Graph::new();
     let leaves: Vec<_> = (0..40_000i64).map(|leaf| graph.op("leaf", (leaf,))).collect();
     let mut last = graph.op("start", ());
@@ -283,8 +245,7 @@ async fn a_graph_of_many_messages_keeps_its_inner_tasks_until_all_are_sent() {
 
 #[tokio::test]
 async fn a_put_value_goes_to_as_many_workers_as_asked_for() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { scheduler, client, mut connection } = Scene::new().await;
     let (first, first_holds) = worker().await;
     let second = nobody().await;
     let put = client.put_bytes::<()>(vec![5; 2_000_000]).copies(2).key("five");
@@ -330,8 +291,7 @@ async fn handles_of_two_clients_do_not_mix() {
 
 #[tokio::test]
 async fn a_result_of_another_type_says_so() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let future = client.submit::<String>("x", ()).unwrap();
     connection.accept_next().await;
     connection.values(0, &[(0, packed(3))]);

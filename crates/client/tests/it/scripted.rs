@@ -299,6 +299,22 @@ impl Scheduler {
     }
 }
 
+/// A client that is connected, as most tests begin.
+pub struct Scene {
+    pub scheduler: Scheduler,
+    pub client: dasklet_client::Client,
+    pub connection: Connection,
+}
+
+impl Scene {
+    pub async fn new() -> Self {
+        let mut scheduler = Scheduler::start().await;
+        let options = dasklet_client::ConnectOptions::new();
+        let (client, connection) = scheduler.client(options).await;
+        Self { scheduler, client, connection }
+    }
+}
+
 /// A worker's data server: its address and what it holds.
 pub async fn worker() -> (String, Outputs) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dasklet_client::{Client, ClientError, ConnectOptions};
 use dasklet_protocol::v1;
 
-use super::scripted::{Scheduler, nobody};
+use super::scripted::{Scene, Scheduler, nobody};
 
 #[tokio::test]
 async fn nobody_at_the_address() {
@@ -49,8 +49,7 @@ async fn a_scheduler_of_another_version_says_why_it_refuses() {
 
 #[tokio::test]
 async fn a_broken_connection_comes_back_and_what_was_not_processed_is_sent_again() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { mut scheduler, client, mut connection } = Scene::new().await;
     let one = client.submit::<u8>("one", ()).unwrap();
     let message = connection.message().await;
     connection.accept(&message);
@@ -73,8 +72,7 @@ async fn a_broken_connection_comes_back_and_what_was_not_processed_is_sent_again
 
 #[tokio::test]
 async fn what_was_processed_is_not_sent_again() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { mut scheduler, client, mut connection } = Scene::new().await;
     let one = client.submit::<u8>("one", ()).unwrap();
     connection.message().await;
     drop(connection);
@@ -121,8 +119,7 @@ async fn a_scheduler_that_stays_away_is_given_up() {
 
 #[tokio::test]
 async fn the_session_ends_with_the_last_handle() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let future = client.submit::<u8>("one", ()).unwrap();
     connection.message().await;
     drop(client);
@@ -150,8 +147,7 @@ async fn jobs_are_opened_when_they_are_first_used() {
 
 #[tokio::test]
 async fn progress_is_told_as_it_comes() {
-    let mut scheduler = Scheduler::start().await;
-    let (client, mut connection) = scheduler.client(ConnectOptions::new()).await;
+    let Scene { client, mut connection, .. } = Scene::new().await;
     let job = client.job("j");
     let _task = job.submit::<u8>("one", ()).unwrap();
     let mut progress = job.progress();
@@ -161,6 +157,6 @@ async fn progress_is_told_as_it_comes() {
     }
     let told = v1::JobProgress { job: 1, total: 9, done: 4, workers: 2, ..Default::default() };
     connection.send(v1::ClientEvent { progress: vec![told], ..Default::default() });
-    let seen = *progress.wait_for(|progress| progress.done == 4).await.unwrap();
-    assert_eq!((seen.total, seen.workers), (9, 2));
+    let seen = *progress.wait_for(|progress| progress.tasks.done == 4).await.unwrap();
+    assert_eq!((seen.tasks.total, seen.workers), (9, 2));
 }

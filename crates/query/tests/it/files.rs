@@ -4,7 +4,7 @@ use std::fs;
 
 use dasklet_query::{ColumnTypes, Output, OutputFormat, TableOptions, TableSource, Tables};
 
-use crate::support::{folder, plan_over, rows, run_over, staged};
+use crate::support::{folder, plan_over, rows, run_over, staged, tokio};
 
 #[test]
 fn a_missing_file_is_named() {
@@ -159,8 +159,8 @@ fn a_broken_parquet_file_is_named() {
     let sql = "SELECT carrier, name FROM airlines";
     let (folder, source) = folder(&[]);
     let path = folder.path().join("b.parquet");
-    let output = Output::new(&path, OutputFormat::Parquet).unwrap();
-    output.write(&staged(sql, 1).1).unwrap();
+    let output = Output::new(folder.path(), "b.parquet", OutputFormat::Parquet, false).unwrap();
+    tokio().block_on(output.write(&staged(sql, 1).1)).unwrap();
     let whole = fs::read(&path).unwrap();
     let tables = Tables::default().with("t", source);
     assert_eq!(run_over(tables.clone(), "SELECT name FROM t", 2).unwrap().rows(), 16);

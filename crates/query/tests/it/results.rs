@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use dasklet_query::{Output, OutputFormat, QueryResult, TableSource, Tables};
 
-use crate::support::{rows, run_over, staged};
+use crate::support::{rows, run_over, staged, tokio};
 
 const FORMATS: [(&str, OutputFormat); 3] =
     [("csv", OutputFormat::Csv), ("parquet", OutputFormat::Parquet), ("json", OutputFormat::Json)];
@@ -12,6 +12,10 @@ const FORMATS: [(&str, OutputFormat); 3] =
 fn result(partitions: usize) -> QueryResult {
     let sql = "SELECT carrier, count(*) AS n, avg(dep_delay) AS late FROM flights GROUP BY carrier";
     staged(sql, partitions).1
+}
+
+fn write(output: &Output, result: &QueryResult) -> Result<usize, String> {
+    tokio().block_on(output.write(result)).map_err(|error| error.to_string())
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -36,14 +40,15 @@ fn a_file_is_written_whole_and_reads_back_as_a_table() {
     let result = result(4);
     let folder = tempfile::tempdir().unwrap();
     for (extension, format) in FORMATS {
-        let path = folder.path().join(format!("a.{extension}"));
-        let output = Output::new(&path, format).unwrap();
+        let name = format!("a.{extension}");
+        let output = Output::new(folder.path(), &name, format, false).unwrap();
         assert!(!output.is_folder());
-        // The second time it takes the place of the first.
-        for _ in 0..2 {
-            assert_eq!(output.write(&result).unwrap(), 1);
-            assert_reads_back(&path, &result);
-        }
+        assert_eq!(write(&output, &result).unwrap(), 1);
+        // The second time it takes the place of the first only if it may.
+        let refused = write(&output, &result).unwrap_err();
+        assert!(refused.contains(&name) && refused.contains("exists already"), "{refused}");
+        assert_eq!(write(&output.overwriting(), &result).unwrap(), 1);
+        assert_reads_back(&folder.path().join(name), &result);
     }
     assert_eq!(names(folder.path()), ["a.csv", "a.json", "a.parquet"]);
 }
@@ -55,9 +60,10 @@ fn a_folder_gets_a_file_for_each_partition() {
     let place = tempfile::tempdir().unwrap();
     for (extension, format) in FORMATS {
         let folder = place.path().join(extension);
-        let slashed = Output::new(&place.path().join(format!("{extension}/")), format).unwrap();
+        let path = format!("{extension}/");
+        let slashed = Output::new(place.path(), &path, format, false).unwrap();
         assert!(slashed.is_folder());
-        assert_eq!(slashed.write(&result).unwrap(), 4);
+        assert_eq!(write(&slashed, &result).unwrap(), 4);
         let parts: Vec<String> = (0..4).map(|n| format!("part-0000{n}.{extension}")).collect();
         assert_eq!(names(&folder), parts);
         assert_reads_back(&folder, &result);
@@ -79,13 +85,54 @@ fn parts_of_an_earlier_result_are_replaced_and_nothing_else() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("notes.txt"), "mine").unwrap();
     // A folder that is there needs no slash.
-    let output = Output::new(place.path(), OutputFormat::Csv).unwrap();
-    output.write(&result(4)).unwrap();
+    let path = place.path().to_str().unwrap();
+    let output = Output::new(Path::new("."), path, OutputFormat::Csv, false).unwrap();
+    write(&output, &result(4)).unwrap();
     let fewer = result(2);
-    assert_eq!(output.write(&fewer).unwrap(), 2);
+    let refused = write(&output, &fewer).unwrap_err();
+    assert!(refused.contains("holds part files already"), "{refused}");
+    assert_eq!(write(&output.overwriting(), &fewer).unwrap(), 2);
     assert_eq!(names(place.path()), ["notes.txt", "part-00000.csv", "part-00001.csv"]);
     fs::remove_file(place.path().join("notes.txt")).unwrap();
     assert_reads_back(place.path(), &fewer);
+}
+
+#[test]
+fn a_store_takes_results_as_a_folder_of_this_machine_does() {
+    // A store of this machine's files: the same steps as for one far away.
+    let place = tempfile::tempdir().unwrap();
+    let url = |name: &str| format!("file://{}/{name}", place.path().display());
+    for (extension, format) in FORMATS {
+        let result = result(4);
+        let name = format!("one/a.{extension}");
+        let output = Output::new(Path::new("/none"), &url(&name), format, false).unwrap();
+        assert_eq!(write(&output, &result).unwrap(), 1);
+        let refused = write(&output, &result).unwrap_err();
+        assert!(refused.contains("file://") && refused.contains("exists already"), "{refused}");
+        assert_eq!(write(&output.overwriting(), &result).unwrap(), 1);
+        assert_reads_back(&place.path().join(name), &result);
+    }
+    let parts = |overwrite| {
+        Output::new(Path::new("/none"), &url("parts/"), OutputFormat::Csv, overwrite).unwrap()
+    };
+    assert_eq!(write(&parts(false), &result(4)).unwrap(), 4);
+    fs::write(place.path().join("parts/notes.txt"), "mine").unwrap();
+    let fewer = result(2);
+    let refused = write(&parts(false), &fewer).unwrap_err();
+    assert!(refused.contains("holds part files already"), "{refused}");
+    assert_eq!(write(&parts(true), &fewer).unwrap(), 2);
+    let folder = place.path().join("parts");
+    assert_eq!(names(&folder), ["notes.txt", "part-00000.csv", "part-00001.csv"]);
+    fs::remove_file(folder.join("notes.txt")).unwrap();
+    assert_reads_back(&folder, &fewer);
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_named() {
+    let url = "nowhere://bucket/a.csv";
+    let output = Output::new(Path::new("."), url, OutputFormat::Csv, false).unwrap();
+    let error = write(&output, &result(1)).unwrap_err();
+    assert!(error.contains(url) && error.contains("credentials"), "{error}");
 }
 
 #[test]
@@ -98,9 +145,9 @@ fn a_result_in_order_is_one_part() {
 #[test]
 fn where_nothing_can_be_written_is_named() {
     for path in ["/proc/no/a.csv", "/proc/no/"] {
-        let output = Output::new(Path::new(path), OutputFormat::Csv).unwrap();
-        let error = output.write(&result(1)).unwrap_err();
-        assert!(error.to_string().contains(path), "{error}");
+        let output = Output::new(Path::new("."), path, OutputFormat::Csv, false).unwrap();
+        let error = write(&output, &result(1)).unwrap_err();
+        assert!(error.contains(path), "{error}");
     }
 }
 

@@ -104,7 +104,7 @@ fn dismiss_drained(shell: &Shell, left: &mut Vec<Member>, gone: &mut Map<String,
         match core.state.member_state(&reference(member)) {
             None => {}
             Some(MemberState::Drained) => {
-                core.workers.push(WorkerId(member.id), ToWorker::Shutdown, now);
+                core.workers.push(now, WorkerId(member.id), ToWorker::Shutdown, now);
             }
             Some(_) => return true,
         }

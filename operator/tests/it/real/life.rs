@@ -1,27 +1,15 @@
-//! The operator against a real API server with its controllers, a scheduler of pods and simulated
-//! nodes.
-//!
-//! Run by `cargo xtask test`, or by hand with an API server that may be filled with objects:
-//!
-//! ```text
-//! DASKLET_TEST_KUBECONFIG=FILE cargo test --release -p dasklet-operator --test real -- --ignored
-//! ```
+//! A cluster lives its life on a real API server.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used)]
-
-use std::{
-    env,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use dasklet_operator::{options::Options, run::run};
 use http::Request;
-use kube::{Client, Config, config::KubeConfigOptions};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
+
+use super::connect;
 
 const DASK: &str = "/apis/kubernetes.dask.org/v1/namespaces/default";
 const CORE: &str = "/api/v1/namespaces/default";
@@ -34,29 +22,14 @@ struct Real {
 
 impl Real {
     async fn start() -> Self {
-        let file = env::var("DASKLET_TEST_KUBECONFIG")
-            .expect("DASKLET_TEST_KUBECONFIG is not set: name the kubeconfig of a test cluster");
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds");
-        let applied = Command::new("kubectl")
-            .args(["--kubeconfig", &file, "apply", "--server-side", "-f", folder])
-            .status();
-        assert!(applied.expect("kubectl is on the path").success());
-        let established = Command::new("kubectl")
-            .args(["--kubeconfig", &file, "wait", "--for=condition=Established", "--timeout=20s"])
-            .args(["-f", folder])
-            .status();
-        assert!(established.unwrap().success());
-        let kubeconfig = kube::config::Kubeconfig::read_from(&file).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .unwrap();
-        let client = Client::try_from(config).unwrap();
+        let client = Client::try_from(connect::config().await).unwrap();
         let (stop, stopped) = watch::channel(false);
         let options = Options::parse_from([
             "dasklet-operator",
             "--listen=127.0.0.1:0",
             "--engine-image=engine:test",
             "--identity=test",
+            "--namespace=default",
         ]);
         let own = client.clone();
         let operator = tokio::spawn(async move { run(options, own, stopped).await.unwrap() });
