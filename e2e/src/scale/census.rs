@@ -1,7 +1,7 @@
-//! A running count of pods, from one watch.
+//! The pods that run, from one watch.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     pin::pin,
     time::{Duration, Instant},
 };
@@ -15,18 +15,35 @@ use kube::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-/// How many pods run in each namespace. Ends with this value.
+/// A pod that runs.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    /// Its identity.
+    pub uid: String,
+    /// Its cluster and group, if it is a worker.
+    pub worker: Option<(String, String)>,
+}
+
+/// Pods that run, by namespace and name.
+pub type Running = BTreeMap<(String, String), Runs>;
+
+/// The pods that run in all namespaces. Ends with this value.
 pub struct Census {
-    counts: watch::Receiver<BTreeMap<String, usize>>,
+    running: watch::Receiver<Running>,
     task: JoinHandle<()>,
 }
 
 impl Census {
     /// Watches the pods of all namespaces.
     pub fn start(client: &Client) -> Self {
-        let (sender, counts) = watch::channel(BTreeMap::new());
+        let (sender, running) = watch::channel(Running::new());
         let task = tokio::spawn(follow(Api::all(client.clone()), sender));
-        Self { counts, task }
+        Self { running, task }
+    }
+
+    /// The pods, as they change.
+    pub fn subscribe(&self) -> watch::Receiver<Running> {
+        self.running.clone()
     }
 
     /// Waits until so many pods run in a namespace; returns when that was.
@@ -52,13 +69,13 @@ impl Census {
         wanted: usize,
     ) -> Result<Instant> {
         let count =
-            |counts: &BTreeMap<String, usize>| counts.get(namespace).copied().unwrap_or_default();
-        let wait = self.counts.wait_for(|counts| done(count(counts)));
+            |running: &Running| running.keys().filter(|(within, _)| within == namespace).count();
+        let wait = self.running.wait_for(|running| done(count(running)));
         if let Ok(seen) = tokio::time::timeout(limit, wait).await {
             drop(seen?);
             return Ok(Instant::now());
         }
-        let seen = count(&self.counts.borrow());
+        let seen = count(&self.running.borrow());
         bail!("{seen} pods run in {namespace} after {} s, not {wanted}", limit.as_secs())
     }
 }
@@ -69,8 +86,7 @@ impl Drop for Census {
     }
 }
 
-async fn follow(pods: Api<Pod>, sender: watch::Sender<BTreeMap<String, usize>>) {
-    let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+async fn follow(pods: Api<Pod>, sender: watch::Sender<Running>) {
     let mut events = pin!(watcher(pods, watcher::Config::default()).default_backoff());
     while let Some(event) = events.next().await {
         let (pod, runs) = match event {
@@ -85,18 +101,26 @@ async fn follow(pods: Api<Pod>, sender: watch::Sender<BTreeMap<String, usize>>) 
                 continue;
             }
         };
-        let namespace = pod.namespace().unwrap_or_default();
-        let names = running.entry(namespace.clone()).or_default();
-        if runs {
-            names.insert(pod.name_any());
-        } else {
-            names.remove(&pod.name_any());
-        }
-        let count = names.len();
-        sender.send_modify(|counts| {
-            counts.insert(namespace, count);
+        let place = (pod.namespace().unwrap_or_default(), pod.name_any());
+        sender.send_if_modified(|running| {
+            if runs == running.contains_key(&place) {
+                return false;
+            }
+            if runs {
+                running
+                    .insert(place, Runs { uid: pod.uid().unwrap_or_default(), worker: of(&pod) });
+            } else {
+                running.remove(&place);
+            }
+            true
         });
     }
+}
+
+fn of(pod: &Pod) -> Option<(String, String)> {
+    let labels = pod.labels();
+    let group = labels.get("dask.org/workergroup-name")?;
+    Some((labels.get("dask.org/cluster-name")?.clone(), group.clone()))
 }
 
 fn is_running(pod: &Pod) -> bool {
