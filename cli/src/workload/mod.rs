@@ -1,6 +1,7 @@
 //! Runs what a job's workload says, on any scheduler, and reports how it went. `tasks` submits
 //! graphs of tasks, `sql` queries; `report` is what comes out.
 
+mod groups;
 mod report;
 mod run;
 mod sql;

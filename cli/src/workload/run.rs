@@ -143,6 +143,7 @@ async fn attempt_within(
     let handle = client.job(&job.name);
     let mut progress = handle.progress();
     let line = journal.console().job(&job.name);
+    let shown = line.clone();
     let stages = StageWatch::new(job.name.clone(), line.clone(), journal.clone());
     let watching =
         tokio::spawn(watch_progress(job.name.clone(), handle.progress(), line, journal.clone()));
@@ -153,7 +154,7 @@ async fn attempt_within(
     };
     let work = async {
         match &job.workload {
-            Workload::Tasks(list) => run_tasks(&handle, &prefix, list).await,
+            Workload::Tasks(list) => run_tasks(&handle, &prefix, list, &shown).await,
             Workload::Sql(query) => {
                 let planned = job.planned.as_deref();
                 sql::run(&handle, query, &job.folder, planned, number == 1, stages).await
@@ -187,10 +188,11 @@ async fn run_tasks(
     job: &dasklet_client::Job,
     prefix: &str,
     list: &[dasklet_api::WorkloadTask],
+    line: &JobLine,
 ) -> Result<(Results, Option<String>), ClientError> {
     let work = async {
-        let submitted = tasks::submit(job, prefix, list)?;
-        submitted.wait().await?;
+        let mut submitted = tasks::submit(job, prefix, list)?;
+        submitted.wait(line).await?;
         submitted.results().await
     };
     match work.await {

@@ -4,13 +4,19 @@ use std::{collections::HashMap, time::Duration};
 
 use dasklet_api::{Action, Arg, Member, Source, Stdin, WorkloadTask};
 use dasklet_client::{
-    Args, ClientError, Command, Dep, Graph, Index, Job, Node, TaskArray, TaskFuture, TaskSpec,
+    Args, ClientError, Command, Dep, Graph, Index, Job, Node, TaskArray, TaskSpec,
     argument::{Arg as _, ArgWriter},
 };
 use serde_json::Value;
 
-use super::report::TaskResult;
+use super::{
+    groups::{Groups, Handle, is_watched},
+    report::TaskResult,
+};
+use crate::console::JobLine;
 
+/// How often the groups are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Members of a task array whose values are read.
 const MOST_MEMBERS: u32 = 1000;
 /// The file that holds what a command reads on its standard input, if that is a task's result.
@@ -18,12 +24,9 @@ const STDIN_FILE: &str = ".dasklet-stdin";
 
 /// A submitted graph.
 pub struct Submitted<'a> {
+    /// Tasks whose ends are reported.
     handles: Vec<(&'a WorkloadTask, Handle)>,
-}
-
-enum Handle {
-    One(TaskFuture<Value>),
-    Array(TaskArray<Value>),
+    groups: Groups,
 }
 
 /// Submits all tasks of a workload under keys that begin with `prefix`; they come in an order in which each follows those that it
@@ -46,23 +49,38 @@ pub fn submit<'a>(
             None => graph.add(spec),
         };
         nodes.insert(&task.name, node);
-        if task.result || !is_needed(task, tasks) {
-            wanted.push((task, node));
+        let is_reported = task.result || !is_needed(task, tasks);
+        if is_reported || is_watched(task, tasks) {
+            wanted.push((task, node, is_reported));
         }
     }
-    let all: Vec<Node> = wanted.iter().map(|(_, node)| *node).collect();
+    let all: Vec<Node> = wanted.iter().map(|(_, node, _)| *node).collect();
     let submitted = job.submit_graph(&graph, &all)?;
-    let handles = wanted
-        .into_iter()
-        .map(|(task, node)| {
-            let handle = match task.array {
-                Some(_) => Handle::Array(submitted.array(node)?),
-                None => Handle::One(submitted.future(node)?),
-            };
-            Ok((task, handle))
-        })
-        .collect::<Result<_, ClientError>>()?;
-    Ok(Submitted { handles })
+    let (mut handles, mut watched) = (Vec::new(), Vec::new());
+    for (task, node, is_reported) in wanted {
+        let handle = match task.array {
+            Some(_) => Handle::Array(submitted.array(node)?),
+            None => Handle::One(submitted.future(node)?),
+        };
+        if is_reported {
+            handles.push((task, handle.clone()));
+        }
+        watched.push((task, handle));
+    }
+    Ok(Submitted { handles, groups: Groups::new(watched) })
+}
+
+async fn wait_for(handles: &[(&WorkloadTask, Handle)]) -> Result<(), ClientError> {
+    for (_, handle) in handles {
+        match handle {
+            Handle::Array(array) => array.wait_ended().await?,
+            Handle::One(future) => match future.wait().await {
+                Ok(()) | Err(ClientError::Task(_)) => {}
+                Err(error) => return Err(error),
+            },
+        }
+    }
+    Ok(())
 }
 
 fn is_needed(task: &WorkloadTask, tasks: &[WorkloadTask]) -> bool {
@@ -72,21 +90,24 @@ fn is_needed(task: &WorkloadTask, tasks: &[WorkloadTask]) -> bool {
 }
 
 impl Submitted<'_> {
-    /// Waits until all have ended, well or not.
+    /// Waits until all have ended, well or not; shows on the way how far their groups are.
     ///
     /// # Errors
     /// The session has ended.
-    pub async fn wait(&self) -> Result<(), ClientError> {
-        for (_, handle) in &self.handles {
-            match handle {
-                Handle::Array(array) => array.wait_ended().await?,
-                Handle::One(future) => match future.wait().await {
-                    Ok(()) | Err(ClientError::Task(_)) => {}
-                    Err(error) => return Err(error),
-                },
+    pub async fn wait(&mut self, line: &JobLine) -> Result<(), ClientError> {
+        let ends = wait_for(&self.handles);
+        tokio::pin!(ends);
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                ended = &mut ends => return ended,
+                _ = ticks.tick() => {
+                    if let Some(groups) = self.groups.look() {
+                        line.stages(groups);
+                    }
+                }
             }
         }
-        Ok(())
     }
 
     /// Reads the results that are to be shown, and the errors of all that failed.

@@ -55,8 +55,7 @@ fn a_queue_brings_workers_and_its_end_takes_them_away() {
 fn the_account_tells_of_growth() {
     let scene = Scene::new();
     let file = scene.file("manifest.yaml", &(cluster() + &naps()));
-    let ended = scene.run(&["run", "-f", text(&file), "--output", "json"]);
-    let answer = ended.assert_code(0).json();
+    let answer = scene.answer(&file);
     let cluster = &answer["clusters"]["elastic"];
     assert_eq!(cluster["workersPeak"], 6, "{cluster}");
     assert_eq!(cluster["tasksDone"], 120, "{cluster}");

@@ -31,8 +31,7 @@ fn served(all: &[Value]) -> Vec<u64> {
 fn a_killed_worker_costs_a_recomputation_and_nothing_else() {
     let scene = Scene::new();
     let file = scene.file("manifest.yaml", &work());
-    let whole = scene.run(&["run", "-f", text(&file), "--output", "json"]);
-    let expected = &whole.assert_code(0).json()["jobs"][0]["results"];
+    let expected = &scene.answer(&file)["jobs"][0]["results"];
 
     let log = scene.path("events.jsonl");
     let running =

@@ -46,9 +46,7 @@ pub fn assert_counts_flights(rows: &[Value]) {
 fn the_flights_example_gives_the_right_answer() {
     let scene = Scene::new();
     let file = example("flights.yaml");
-    let ended = scene.run(&["run", "-f", text(&file), "--output", "json"]);
-    ended.assert_code(0);
-    let answer = ended.json();
+    let answer = scene.answer(&file);
     assert_counts_flights(answer["jobs"][0]["rows"].as_array().unwrap());
     scene.assert_nothing_runs();
 }
@@ -98,7 +96,7 @@ fn explain_runs_nothing() {
     // The same as a job of a manifest.
     let workload = manifest::query("path: amounts.csv", sql);
     let file = scene.file("manifest.yaml", &job_alone("explained", "replicas: 1", &workload));
-    let ran = scene.run(&["run", "-f", text(&file), "--output", "json"]).assert_code(0).json();
+    let ran = scene.answer(&file);
     assert_eq!(ran["jobs"][0]["explanation"], ended.out);
 }
 

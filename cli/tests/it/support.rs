@@ -147,6 +147,11 @@ impl Scene {
         self.start(args).wait()
     }
 
+    /// What a run of a manifest answers, which has to end well.
+    pub fn answer(&self, file: &Path) -> Value {
+        self.run(&["run", "-f", text(file), "--output", "json"]).assert_code(0).json()
+    }
+
     /// Runs the program, which has to fail with this code and words and leave nothing behind.
     pub fn refuses<S: AsRef<std::ffi::OsStr>>(&self, args: &[S], code: i32, words: &[&str]) {
         self.run(args).assert_code(code).assert_says(words);

@@ -9,9 +9,7 @@ use crate::{
 fn the_example_of_tasks_runs() {
     let scene = Scene::new();
     let file = example("tasks.yaml");
-    let ended = scene.run(&["run", "-f", text(&file), "--output", "json"]);
-    ended.assert_code(0);
-    let answer = ended.json();
+    let answer = scene.answer(&file);
     for job in answer["jobs"].as_array().unwrap() {
         assert_eq!(job["succeeded"], true, "{job}");
         assert_eq!(job["failed"], 0, "{job}");
@@ -33,9 +31,7 @@ fn results_are_what_the_operations_give() {
         "name: hello, command: [sh, -c, \"printf 'task %s attempt %s' $DASKLET_TASK $DASKLET_ATTEMPT\"]",
     ]);
     let file = scene.file("manifest.yaml", &job_alone("sums", "replicas: 2, threads: 1", &work));
-    let ended = scene.run(&["run", "-f", text(&file), "--output", "json"]);
-    ended.assert_code(0);
-    let answer = ended.json();
+    let answer = scene.answer(&file);
     let results = answer["jobs"][0]["results"].as_array().unwrap();
     let value = |name: &str| {
         results.iter().find(|result| result["task"] == name).map(|result| &result["value"])
