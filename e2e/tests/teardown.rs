@@ -1,5 +1,7 @@
 //! Nothing is left of a cluster, however the process ends that owns it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs,
     io::{BufRead, BufReader},

@@ -28,6 +28,8 @@ pub struct SupervisedScheduler {
     ended: mpsc::UnboundedSender<Ended>,
     /// None while it is being started again.
     process: Option<Process>,
+    /// One that ended before it was known to have started, and how.
+    ended_early: Option<(u32, String)>,
     starts: (mpsc::UnboundedSender<Start>, mpsc::UnboundedReceiver<Start>),
     recent: Vec<Instant>,
 }
@@ -42,7 +44,7 @@ pub enum SchedulerEnd {
     Restarting(String),
     /// It died for this reason, once too often.
     GivenUp(String),
-    /// It could not be started again, which [`SupervisedScheduler::started`] tells.
+    /// It was not known to have started again, which [`SupervisedScheduler::started`] tells.
     NeverStarted,
 }
 
@@ -62,7 +64,8 @@ impl SupervisedScheduler {
             http_port: port_of(&addresses.http),
         };
         let (process, starts) = (Some(process), mpsc::unbounded_channel());
-        Self { name, ports, home, ended, process, starts, recent: Vec::new() }
+        let (ended_early, recent) = (None, Vec::new());
+        Self { name, ports, home, ended, process, ended_early, starts, recent }
     }
 
     /// True for the name that its end is told under.
@@ -75,7 +78,10 @@ impl SupervisedScheduler {
         if !self.is_called(&ended.name) {
             return SchedulerEnd::Another;
         }
-        let Some(process) = self.process.take() else { return SchedulerEnd::NeverStarted };
+        let Some(process) = self.process.take() else {
+            self.ended_early = Some((ended.pid, cause_of(ended.status).to_string()));
+            return SchedulerEnd::NeverStarted;
+        };
         let words = log_tail(&process.log, 3).join("; ");
         let cause = cause_of(ended.status);
         let reason = if words.is_empty() { cause.to_string() } else { format!("{cause}: {words}") };
@@ -116,16 +122,18 @@ impl SupervisedScheduler {
         let Some(started) = self.starts.1.recv().await else {
             return std::future::pending().await;
         };
-        match started {
-            Ok(process) => self.process = Some(process),
-            // It may have been killed before it said where it listens.
-            Err(failure) => {
-                if !self.try_again() {
-                    return Err(failure);
-                }
+        let failure = match (started, self.ended_early.take()) {
+            (Ok(process), Some((pid, cause))) if process.pid == pid => {
+                Failure::no_cluster(format!("the scheduler died: {cause}"))
             }
-        }
-        Ok(())
+            (Ok(process), _) => {
+                self.process = Some(process);
+                return Ok(());
+            }
+            // It may have been killed before it said where it listens.
+            (Err(failure), _) => failure,
+        };
+        if self.try_again() { Ok(()) } else { Err(failure) }
     }
 
     /// The process, to be ended.

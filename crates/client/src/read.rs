@@ -351,14 +351,14 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         let (mut one, mut other) = (new(true), new(false));
         for _ in 0..2 {
-            assert!(one.poll(&mut context).is_pending() && other.poll(&mut context).is_pending());
+            assert!(one.poll(&context).is_pending() && other.poll(&context).is_pending());
         }
         assert_eq!(shared.session().table.waiting(), 3, "each waits, and one for failures");
         // The first task ends, and both wait for the next one.
         let mut woken = Vec::new();
         shared.session().table.done((0, 0), 1, Some(&[]), &mut woken);
         assert_eq!(woken.len(), 2);
-        assert!(one.poll(&mut context).is_pending() && other.poll(&mut context).is_pending());
+        assert!(one.poll(&context).is_pending() && other.poll(&context).is_pending());
         drop(one);
         assert_eq!(shared.session().table.waiting(), 1);
         drop(other);

@@ -177,7 +177,7 @@ mod tests {
         for _ in 0..2 {
             let fault = Fault::Unavailable("etcd is away".to_owned());
             assert!(note(&mut memory, &write, Err(fault), 0, 1.0).is_some());
-            assert_eq!(memory.untold, [event.clone()]);
+            assert_eq!(memory.untold, std::slice::from_ref(&event));
         }
         let fault = Fault::Forbidden("no".to_owned());
         assert_eq!(note(&mut memory, &write, Err(fault), 0, 1.0), None);
