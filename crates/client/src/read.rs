@@ -348,7 +348,7 @@ mod tests {
             failures_seen: 0,
             number: None,
         };
-        let mut context = Context::from_waker(Waker::noop());
+        let context = Context::from_waker(Waker::noop());
         let (mut one, mut other) = (new(true), new(false));
         for _ in 0..2 {
             assert!(one.poll(&context).is_pending() && other.poll(&context).is_pending());

@@ -116,8 +116,8 @@ impl Executor {
                 let answer = transport.patch(*kind, &named(name), patch, manager, *status).await;
                 self.answer(*kind, &named(name), answer).await
             }
-            Action::Delete { kind, name, uid, at_once } => {
-                match transport.delete(*kind, &named(name), uid, *at_once).await {
+            Action::Delete { kind, name, uid, at_once, version } => {
+                match transport.delete(*kind, &named(name), uid, *at_once, *version).await {
                     Ok(Some(object)) => {
                         self.teller.tell(object);
                         Ok(())
@@ -130,7 +130,7 @@ impl Executor {
                         self.teller.forget(*kind, &named(name), Some(uid));
                         Ok(())
                     }
-                    // Another object has the name now: this one is gone.
+                    // Another object has the name now, or this one has changed.
                     Err(error) if error.is(409) => {
                         self.look(*kind, &named(name)).await;
                         Ok(())

@@ -128,7 +128,14 @@ impl Transport {
     }
 
     /// Deletion of this very object; gives it as it is while it ends, `None` once it is gone.
-    pub async fn delete(&self, kind: Kind, key: &Key, uid: &str, at_once: bool) -> Answer {
+    pub async fn delete(
+        &self,
+        kind: Kind,
+        key: &Key,
+        uid: &str,
+        at_once: bool,
+        version: Option<u64>,
+    ) -> Answer {
         let mut options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -137,6 +144,9 @@ impl Transport {
         });
         if at_once {
             options["gracePeriodSeconds"] = json!(0);
+        }
+        if let Some(version) = version {
+            options["preconditions"]["resourceVersion"] = json!(version.to_string());
         }
         let path = path(kind, &key.namespace, Some(&key.name));
         let format = "application/json";

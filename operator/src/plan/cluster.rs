@@ -89,7 +89,9 @@ fn verdict(cluster: &ClusterObject) -> Verdict {
 fn remove_groups(scene: &Scene<'_>, states: &BTreeMap<String, GroupState>, plan: &mut Plan) {
     for (name, state) in states {
         let Some(group) = scene.observed.groups.get(name) else { continue };
-        if scene.is_going(group) && state.present == 0 && state.draining == 0 {
+        // Deleting a group ends all its pods, also one that no watch has told of yet.
+        let empty = state.present == 0 && state.draining == 0 && !scene.has_members(name);
+        if scene.is_going(group) && empty {
             plan.write(
                 Stage::Last,
                 Target::new(Kind::Group, name),
@@ -98,6 +100,7 @@ fn remove_groups(scene: &Scene<'_>, states: &BTreeMap<String, GroupState>, plan:
                     name: name.clone(),
                     uid: group.meta.uid.clone(),
                     at_once: false,
+                    version: None,
                 },
             );
         }

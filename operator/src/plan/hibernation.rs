@@ -98,6 +98,7 @@ pub fn idle_or_wake(scene: &Scene<'_>, rest: Rest, plan: &mut Plan) {
                 name: scene.cluster.meta.name.clone(),
                 uid: scene.cluster.meta.uid.clone(),
                 at_once: false,
+                version: None,
             },
         ),
         IdleAction::ScaleToMinimum => {}

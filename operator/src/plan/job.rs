@@ -234,6 +234,7 @@ pub(super) fn delete_pod(desk: &Desk<'_>, pod: &Pod, plan: &mut Plan) {
             name: pod.meta.name.clone(),
             uid: pod.meta.uid.clone(),
             at_once: pod.is_finished(),
+            version: None,
         },
     );
 }
@@ -304,7 +305,13 @@ fn delete(kind: Kind, meta: &crate::observe::Meta, plan: &mut Plan) {
     plan.write(
         Stage::Last,
         Target::new(kind, &meta.name),
-        Action::Delete { kind, name: meta.name.clone(), uid: meta.uid.clone(), at_once: false },
+        Action::Delete {
+            kind,
+            name: meta.name.clone(),
+            uid: meta.uid.clone(),
+            at_once: false,
+            version: None,
+        },
     );
 }
 

@@ -62,7 +62,8 @@ fn plan_deployment(scene: &Scene<'_>, spec: &DaskClusterSpec, rest: Rest, plan: 
     let name = names::scheduler(&scene.cluster.meta.name);
     let target = Target::new(Kind::Deployment, &name);
     let mark = from.fingerprint();
-    let workers_left = scene.observed.pods_of(component::WORKER).next().is_some();
+    let workers_left = scene.observed.pods_of(component::WORKER).next().is_some()
+        || scene.observed.groups.keys().any(|group| scene.has_members(group));
     let replicas = u32::from(rest == Rest::Awake || workers_left);
     let apply = |selector| {
         let body = template::deployment(&from, replicas, selector, &[(TEMPLATE, &mark)]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dasklet_core::demand::{DemandRequest, Shape};
+use dasklet_core::demand::{DemandRequest, Member, Shape};
 
 use super::{orders::Link, settings::Settings, workers::GroupState};
 use crate::{
@@ -50,6 +50,13 @@ impl<'a> Scene<'a> {
         let mut further = spec.worker_groups.iter().flatten();
         made && group.meta.name != names::default_group(cluster)
             && further.all(|entry| names::group(cluster, &entry.name) != group.meta.name)
+    }
+
+    /// Whether the scheduler has workers of a group, be their pods known to us or not yet.
+    pub fn has_members(&self, group: &str) -> bool {
+        let of_group =
+            |member: &Member| member.group == group || names::slot(group, &member.name).is_some();
+        self.sight.demand.is_some() && self.sight.members.iter().any(of_group)
     }
 
     /// What the group's workers are made from.

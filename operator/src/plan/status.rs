@@ -138,18 +138,19 @@ pub fn held(scene: &Scene<'_>, hold: Hold, memory: &mut Memory, plan: &mut Plan)
 }
 
 fn first_failure<'m>(memory: &'m Memory, kinds: &[Kind]) -> Option<&'m Failure> {
-    let serious = |failure: &&Failure| match failure.reason {
+    let serious = |(target, failure): &(&Target, &Failure)| match failure.reason {
         "Conflict" | "NotFound" => false,
-        // A server that stumbles is tried again before anybody hears of it.
-        "ApiServerUnavailable" => failure.rounds > 2,
+        // A server that stumbles is tried again before anybody hears of it. What only tells of
+        // something says nothing of the thing, and may have been taken though its answer was lost.
+        "ApiServerUnavailable" => failure.rounds > 2 && !target.name.ends_with(')'),
         _ => true,
     };
     memory
         .failures
         .iter()
         .filter(|(target, _)| kinds.contains(&target.kind))
-        .map(|(_, failure)| failure)
         .find(serious)
+        .map(|(_, failure)| failure)
 }
 
 fn templates(conditions: &mut Conditions<'_>, memory: &Memory) {

@@ -1,6 +1,9 @@
 //! The workers of all groups of a cluster: what `elastic` decides, as writes on pods.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use dasklet_core::demand::MemberRef;
 use dasklet_elastic::{
@@ -24,7 +27,7 @@ use super::{
 };
 use crate::{
     names,
-    observe::GroupObject,
+    observe::{GroupObject, Pod},
     template::{self, worker},
 };
 
@@ -174,9 +177,10 @@ fn carry_out(
         if removal.cause == RemovalCause::FailedStart && decided.withheld > 0 {
             continue;
         }
-        // Its process runs: it may have connected since the scheduler was last heard, and have work.
-        let runs = seen.worker.pod.is_some_and(|pod| pod.is_running());
-        if removal.cause == RemovalCause::NeverServed && runs {
+        // It may have connected since the scheduler was last heard, and have work.
+        let heard = scene.sight.demand.is_some();
+        let starts = |pod: &Arc<Pod>| pod.is_running() || heard && !pod.node.is_empty();
+        if removal.cause == RemovalCause::NeverServed && seen.worker.pod.is_some_and(starts) {
             drain(&seen.worker, Intent { since: now, deadline, reason }, plan);
         } else {
             delete(&seen.worker, &target, plan);
@@ -338,9 +342,13 @@ pub(super) fn delete(worker: &Worker<'_>, target: &Target, plan: &mut Plan) {
     if meta.deleting {
         return;
     }
-    let pod_is_dead = match worker.carrier {
-        Carrier::Pod(pod) => pod.is_finished(),
-        Carrier::Deployment(_) => false,
+    let (at_once, version) = match worker.carrier {
+        // What has not begun to run may have meanwhile, and have work: then it is looked at again.
+        Carrier::Pod(pod) if !pod.is_running() && !pod.is_dead() => {
+            (false, Some(meta.resource_version))
+        }
+        Carrier::Pod(pod) => (pod.is_finished(), None),
+        Carrier::Deployment(_) => (false, None),
     };
     plan.write(
         Stage::Pods,
@@ -349,7 +357,8 @@ pub(super) fn delete(worker: &Worker<'_>, target: &Target, plan: &mut Plan) {
             kind: worker.kind(),
             name: meta.name.clone(),
             uid: meta.uid.clone(),
-            at_once: pod_is_dead,
+            at_once,
+            version,
         },
     );
 }

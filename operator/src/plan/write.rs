@@ -174,6 +174,8 @@ pub enum Action {
         uid: String,
         /// At once, without a grace period.
         at_once: bool,
+        /// Only if this is still its version.
+        version: Option<u64>,
     },
     /// Creation that is only tried.
     DryRun {

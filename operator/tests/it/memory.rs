@@ -77,6 +77,13 @@ fn write(
         Method::DELETE => {
             let uid = body["preconditions"]["uid"].as_str();
             let at_once = body["gracePeriodSeconds"] == 0;
+            let version = &body["preconditions"]["resourceVersion"];
+            let there = store.get(plural, namespace, name);
+            let changed = |there: &Value| there["metadata"]["resourceVersion"] != *version;
+            if !version.is_null() && there.is_some_and(changed) {
+                let message = "the version in the precondition differs".to_owned();
+                return Err(Refusal { code: 409, reason: "Conflict", message });
+            }
             store.delete(plural, namespace, name, uid, at_once)
         }
         _ => Err(Refusal { code: 405, reason: "MethodNotAllowed", message: String::new() }),
