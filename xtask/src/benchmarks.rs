@@ -45,7 +45,7 @@ const SUITE: &[Benchmark] = &[
 /// Runs every benchmark whose full command contains one of `only` (all, if there is none), and
 /// prints its JSON line. A benchmark that fails, or prints no such line, is an error.
 pub fn run(quick: bool, only: &[String]) -> Result<()> {
-    let program = tools::programs()?.join("dasklet-bench");
+    let program = tools::programs(&["dasklet", "dasklet-bench"])?.join("dasklet-bench");
     let mut failed = Vec::new();
     for Benchmark { full, quick: short } in SUITE {
         if !only.is_empty() && !only.iter().any(|text| full.contains(text.as_str())) {

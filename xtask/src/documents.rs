@@ -16,7 +16,7 @@ use crate::{steps, tools};
 
 /// Runs every `sh` block of every document.
 pub fn run_commands() -> Result<()> {
-    let programs = tools::programs()?;
+    let programs = tools::programs(&["dasklet", "dasklet-bench"])?;
     let path = std::env::join_paths(
         std::iter::once(programs)
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),

@@ -8,23 +8,26 @@ use std::{
 
 use anyhow::Result;
 
-use crate::steps;
+use crate::{steps, tools};
 
 /// Becomes `dasklet-e2e` with a subcommand of it and these arguments. Returns only if it cannot.
 pub fn run(subcommand: Option<&str>, arguments: &[OsString]) -> ExitCode {
-    let error = program().args(subcommand).args(arguments).exec();
-    eprintln!("error: could not start cargo: {error}");
+    let error = match program() {
+        Ok(mut program) => program.args(subcommand).args(arguments).exec().into(),
+        Err(error) => error,
+    };
+    eprintln!("error: could not start dasklet-e2e: {error:#}");
     ExitCode::FAILURE
 }
 
 /// Runs all scenarios, and what shows that nothing is left of a cluster, as a step of the tests.
 pub fn scenarios() -> Result<()> {
-    steps::run(&mut program())?;
-    let test = ["test", "--release", "--locked", "--package", "dasklet-e2e", "--test", "teardown"];
+    steps::run(&mut program()?)?;
+    let test = ["test", "--release", "--locked", "--workspace", "--test", "teardown"];
     steps::run(steps::cargo(test).args(["--", "--ignored"]))
 }
 
 /// The program itself, built if it has to be.
-pub fn program() -> Command {
-    steps::cargo(["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"])
+pub fn program() -> Result<Command> {
+    Ok(Command::new(tools::programs(&["dasklet-e2e"])?.join("dasklet-e2e")))
 }

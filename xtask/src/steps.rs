@@ -83,18 +83,16 @@ fn tests(full: bool) -> Result<()> {
 /// behind it; it is built at the first use.
 fn api_server() -> Result<()> {
     let test = "DASKLET_TEST_KUBECONFIG=$KUBECONFIG exec cargo test --release --locked \
-                --package dasklet-api --test api_server -- --ignored";
-    let run = ["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"];
-    self::run(cargo(run).args(["control-plane", "--bare", "--", "sh", "-c", test]))
+                --workspace --test api_server -- --ignored";
+    self::run(crate::e2e::program()?.args(["control-plane", "--bare", "--", "sh", "-c", test]))
 }
 
 /// The operator on a real API server with its controllers and simulated nodes, on loopback, in all
 /// weathers.
 fn operator(full: bool) -> Result<()> {
     let test = "DASKLET_TEST_KUBECONFIG=$KUBECONFIG exec cargo test --release --locked \
-                --package dasklet-operator --test it -- --ignored";
-    let run = ["run", "--quiet", "--release", "--locked", "--package", "dasklet-e2e", "--"];
-    let mut command = cargo(run);
+                --workspace --test it -- --ignored real";
+    let mut command = crate::e2e::program()?;
     if full {
         command.env("DASKLET_TEST_FULL", "1");
     }

@@ -40,26 +40,32 @@ pub fn cargo_deny() -> Result<PathBuf> {
 
 /// The `helm` program, which the end-to-end tests build into the cache at its first use.
 pub fn helm() -> Result<PathBuf> {
-    let output = crate::e2e::program()
+    let output = crate::e2e::program()?
         .args(["program", "helm"])
         .stderr(std::process::Stdio::inherit())
         .output()
-        .context("could not start cargo")?;
+        .context("could not start dasklet-e2e")?;
     if !output.status.success() {
         bail!("there is no helm");
     }
     Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
-/// The folder with the programs that this workspace builds.
-pub fn programs() -> Result<PathBuf> {
-    let output = steps::cargo(["build", "--release", "--locked", "--package", "dasklet"])
-        .args(["--package", "dasklet-bench", "--message-format", "json-render-diagnostics"])
+/// Builds these programs of the workspace, and gives the folder that they are in. The whole
+/// workspace is selected, so that dependencies have the same features, and are the same, as in
+/// the tests.
+pub fn programs(names: &[&str]) -> Result<PathBuf> {
+    let mut build = steps::cargo(["build", "--release", "--locked", "--workspace"]);
+    for name in names {
+        build.args(["--bin", name]);
+    }
+    let output = build
+        .args(["--message-format", "json-render-diagnostics"])
         .stderr(std::process::Stdio::inherit())
         .output()
         .context("could not start cargo")?;
     if !output.status.success() {
-        bail!("building the programs failed");
+        bail!("building {} failed", names.join(", "));
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
