@@ -15,6 +15,21 @@ use crate::runner::{World, until};
 /// How long a scenario waits for something that takes seconds at most on an idle machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// Starts a pod that runs one container to its end.
+pub async fn run_once(world: &World, name: &str, container: Value) -> Result<()> {
+    let pod = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "enableServiceLinks": false,
+            "containers": [container],
+        },
+    });
+    world.apply(&pod.to_string()).await.map(drop)
+}
+
 /// A resource of ours as the API server has it.
 pub async fn object(world: &World, kind: &str, name: &str) -> Result<Value> {
     let kind = GroupVersionKind::gvk("kubernetes.dask.org", "v1", kind);

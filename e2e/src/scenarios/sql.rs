@@ -128,24 +128,15 @@ async fn submit(world: &World, name: &str) -> Result<()> {
         .into_iter()
         .map(|(name, value)| serde_json::json!({"name": name, "value": value}))
         .collect();
-    let pod = serde_json::json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {
-            "restartPolicy": "Never",
-            "enableServiceLinks": false,
-            "containers": [{
-                "name": "sql",
-                "image": world.setting.engine_image,
-                "command": ["dasklet", "sql", QUERY, "--null", "NA",
-                    "--format", "csv", "--table", "flights=s3://tables/flights/*.csv.gz",
-                    "--scheduler", "tcp://sql-scheduler:8786"],
-                "env": env,
-            }],
-        },
+    let container = serde_json::json!({
+        "name": "sql",
+        "image": world.setting.engine_image,
+        "command": ["dasklet", "sql", QUERY, "--null", "NA",
+            "--format", "csv", "--table", "flights=s3://tables/flights/*.csv.gz",
+            "--scheduler", "tcp://sql-scheduler:8786"],
+        "env": env,
     });
-    world.apply(&pod.to_string()).await.map(drop)
+    dask::run_once(world, name, container).await
 }
 
 /// Waits for the end of a query, which is submitted if it was not, and checks its answer.

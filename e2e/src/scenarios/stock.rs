@@ -132,19 +132,10 @@ print("closed")
 
 /// Starts a pod that runs a script.
 async fn run_python(world: &World, name: &str, script: &str) -> Result<()> {
-    let pod = serde_json::json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {
-            "restartPolicy": "Never",
-            "enableServiceLinks": false,
-            "containers": [{
-                "name": "python",
-                "image": world.setting.python_image,
-                "command": ["python3", "-u", "-c", script],
-            }],
-        },
+    let container = serde_json::json!({
+        "name": "python",
+        "image": world.setting.python_image,
+        "command": ["python3", "-u", "-c", script],
     });
-    world.apply(&pod.to_string()).await.map(drop)
+    dask::run_once(world, name, container).await
 }

@@ -373,7 +373,7 @@ fn settle(
 
 /// Nothing of it is still to run.
 fn is_over(progress: Option<JobProgress>) -> bool {
-    progress.is_none_or(|now| now.done + now.failed + now.cancelled >= now.total)
+    progress.is_none_or(|now| now.is_over())
 }
 
 /// Keeps what has changed in the progress of the session's jobs.

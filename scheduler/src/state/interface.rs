@@ -1,5 +1,6 @@
 //! What goes into the state machine and what comes out: plain data.
 
+pub use dasklet_core::JobProgress;
 use dasklet_core::{
     DeathCause, ErrorClass, JobId, Key, Resources, RunId, SessionId, SpecId, TaskId, WorkerId,
 };
@@ -380,27 +381,6 @@ pub enum AttemptEnd {
     Died(DeathCause),
     /// It failed with this error.
     Error(ErrorClass, String),
-}
-
-/// How far a job is. Members of task arrays count one each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct JobProgress {
-    /// Accepted.
-    pub total: u64,
-    /// Wait for others.
-    pub waiting: u64,
-    /// Could run.
-    pub ready: u64,
-    /// Handed to workers.
-    pub running: u64,
-    /// Ended well (and perhaps released since).
-    pub done: u64,
-    /// Ended with an error.
-    pub failed: u64,
-    /// Cancelled or released before they ended.
-    pub cancelled: u64,
-    /// Runs that repeated work whose outputs were lost.
-    pub recomputed: u64,
 }
 
 /// A job as people see it.
